@@ -1,0 +1,77 @@
+//! Architectures: a network as a list of layers, and the parameter layout that
+//! follows from it.
+//!
+//! Owns what a network *is*: its layers, the names, shapes and offsets of its
+//! tensors in state-dict order. Knows nothing of training or storage.
+
+mod layer;
+mod layout;
+mod published;
+
+pub use layer::Layer;
+pub use layout::{Layout, TensorKind, TensorSpec};
+
+use crate::error::{Error, Result};
+
+/// A network architecture: input shape, layers, classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arch {
+    name: &'static str,
+    title: &'static str,
+    input: [usize; 3],
+    classes: usize,
+    layers: Vec<Layer>,
+    layout: Layout,
+}
+
+impl Arch {
+    /// The architecture called `name`; an error lists those there are.
+    ///
+    /// ```
+    /// let arch = zoolake::arch::Arch::by_name("cnn_s")?;
+    /// assert_eq!(arch.layout().num_params(), 2464);
+    /// assert_eq!(arch.layout().tensors()[0].name, "conv1.weight");
+    /// # Ok::<(), zoolake::Error>(())
+    /// ```
+    pub fn by_name(name: &str) -> Result<Self> {
+        published::all().into_iter().find(|arch| arch.name == name).ok_or_else(|| {
+            let names: Vec<_> = published::all().iter().map(|arch| arch.name).collect();
+            Error::not_allowed("arch", name, &names)
+        })
+    }
+
+    /// Every architecture zoolake can train, smallest first.
+    pub fn all() -> Vec<Self> {
+        published::all()
+    }
+
+    /// The name used in specs, in the `arch` column and in table names.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// One line for people.
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// Channels, height and width of an input image.
+    pub fn input(&self) -> [usize; 3] {
+        self.input
+    }
+
+    /// The number of logits.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The layers in the order of the forward pass.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Tensor names, shapes and offsets.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
