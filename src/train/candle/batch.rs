@@ -1,0 +1,48 @@
+//! A batch of images and their labels, gathered from a split.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::failed;
+use crate::dataset::Split;
+use crate::error::{Error, Result};
+
+/// Images `[C, N, H, W]`, channels outermost as the convolutions want them, and
+/// one label each.
+pub(super) struct Batch {
+    pub(super) images: Tensor,
+    pub(super) labels: Vec<u32>,
+}
+
+impl Batch {
+    /// The images of `split` at `indices`, each of `shape` (channels, height,
+    /// width).
+    pub(super) fn gather(
+        split: &Split,
+        shape: [usize; 3],
+        indices: &[u32],
+        dtype: DType,
+    ) -> Result<Self> {
+        let [channels, height, width] = shape;
+        let plane = height * width;
+        let mut images = Vec::with_capacity(channels * indices.len() * plane);
+        for channel in 0..channels {
+            for index in indices {
+                let start = (*index as usize * channels + channel) * plane;
+                let pixels = split.images.get(start..start + plane);
+                images.extend_from_slice(pixels.ok_or_else(|| missing(*index, split))?);
+            }
+        }
+        let label = |index: &u32| split.labels.get(*index as usize).copied();
+        let label = |index| label(index).ok_or_else(|| missing(*index, split));
+        let labels = indices.iter().map(label).collect::<Result<_>>()?;
+        let images =
+            Tensor::from_vec(images, (channels, indices.len(), height, width), &Device::Cpu)
+                .and_then(|images| images.to_dtype(dtype))
+                .map_err(failed("gathering a batch"))?;
+        Ok(Self { images, labels })
+    }
+}
+
+fn missing(index: u32, split: &Split) -> Error {
+    Error::internal(format!("no image `{index}` in a split of {}", split.len()))
+}

@@ -1,0 +1,160 @@
+//! The numbers the operations compute with: `f32` to train, `f64` to check
+//! gradients against a reference to more digits than `f32` has.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
+
+/// A floating-point number an operation can be run in.
+pub(super) trait Element: WithDType {
+    /// Natural exponential.
+    fn exp(self) -> Self;
+    /// Natural logarithm.
+    fn ln(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// Error function.
+    fn erf(self) -> Self;
+    /// The values of a storage of this type.
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+
+    /// Whether this is not a number.
+    #[expect(clippy::eq_op, reason = "NaN alone differs from itself")]
+    fn is_nan(self) -> bool {
+        self != self
+    }
+}
+
+impl Element for f32 {
+    fn exp(self) -> Self {
+        self.exp()
+    }
+    fn ln(self) -> Self {
+        self.ln()
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+    fn tanh(self) -> Self {
+        tanh(self)
+    }
+    fn erf(self) -> Self {
+        candle_core::cpu::erf::erf_f32(self)
+    }
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        if let CpuStorage::F32(values) = storage { Some(values) } else { None }
+    }
+}
+
+/// Hyperbolic tangent by the rational function that Eigen and XLA use: plain
+/// arithmetic, so that it becomes vector code, which a call into the C library
+/// does not, and has the same bits everywhere.
+fn tanh(x: f32) -> f32 {
+    /// From here on the result is 1 in `f32`.
+    const END: f32 = 7.905_311;
+    /// Of x, x³, x⁵, ….
+    const ABOVE: [f32; 7] = [
+        4.893_524_6e-3,
+        6.372_619_4e-4,
+        1.485_722_4e-5,
+        5.122_297_3e-8,
+        -8.604_672e-11,
+        2.000_188e-13,
+        -2.760_768_5e-16,
+    ];
+    /// Of 1, x², x⁴, ….
+    const BELOW: [f32; 4] = [4.893_525_3e-3, 2.268_434_7e-3, 1.185_347_1e-4, 1.198_258_4e-6];
+    // Comparisons are turned so that NaN goes through.
+    let x = if x > END { END } else { x };
+    let x = if x < -END { -END } else { x };
+    let square = x * x;
+    let at_square = |sum: f32, coefficient: &f32| sum * square + coefficient;
+    let above = x * ABOVE.iter().rev().fold(0.0, at_square);
+    let below = BELOW.iter().rev().fold(0.0, at_square);
+    above / below
+}
+
+impl Element for f64 {
+    fn exp(self) -> Self {
+        self.exp()
+    }
+    fn ln(self) -> Self {
+        self.ln()
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+    fn tanh(self) -> Self {
+        self.tanh()
+    }
+    fn erf(self) -> Self {
+        candle_core::cpu::erf::erf_f64(self)
+    }
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        if let CpuStorage::F64(values) = storage { Some(values) } else { None }
+    }
+}
+
+/// Runs an expression with a type name bound to the element type of a dtype.
+macro_rules! with_element {
+    ($dtype:expr, $element:ident => $body:expr) => {
+        match $dtype {
+            candle_core::DType::F32 => {
+                type $element = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $element = f64;
+                $body
+            }
+            other => candle_core::bail!("expected f32 or f64, not {other:?}"),
+        }
+    };
+}
+pub(super) use with_element;
+
+/// `values` as a tensor stores them.
+pub(super) fn storage<T: Element>(values: Vec<T>) -> CpuStorage {
+    T::to_cpu_storage_owned(values)
+}
+
+/// The values of a contiguous tensor.
+pub(super) fn values<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
+        None => bail!("expected a contiguous tensor, not strides {:?}", layout.stride()),
+    }
+}
+
+/// The values of a contiguous tensor, to be changed in place.
+pub(super) fn values_mut<'a, T: Element>(
+    storage: &'a mut CpuStorage,
+    layout: &Layout,
+) -> Result<&'a mut [T]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("expected a contiguous tensor, not strides {:?}", layout.stride())
+    };
+    let found = storage.dtype();
+    match T::slice_mut(storage) {
+        Some(all) => Ok(&mut all[start..end]),
+        None => bail!("expected {:?}, not {found:?}", T::DTYPE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tanh_is_within_a_few_units_in_the_last_place() {
+        for i in -2_000_000..=2_000_000 {
+            let x = i as f32 * 5e-6;
+            let (found, exact) = (f64::from(tanh(x)), f64::from(x).tanh());
+            let error = (found - exact).abs() / exact.abs().max(1e-30);
+            assert!(error <= 4.0 * f64::from(f32::EPSILON), "tanh({x}) = {found} ({error:.1e})");
+        }
+        assert_eq!([tanh(f32::INFINITY), tanh(-1e30), tanh(0.0)], [1.0, -1.0, 0.0]);
+        assert!(tanh(f32::NAN).is_nan());
+    }
+}

@@ -1,0 +1,121 @@
+//! What PyTorch says, for the tests: `tests/fixtures/gradients`, written by
+//! `python/make_gradient_fixtures.py`, and the inputs that belong to it.
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Result, Tensor, Var};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+pub(super) const IMAGES: u32 = 1;
+pub(super) const LABELS: u32 = 2;
+pub(super) const DRAWS: u32 = 3;
+const PROBE: u32 = 4;
+const UPSTREAM: u32 = 5;
+pub(super) const WEIGHTS: u32 = 100;
+
+/// The `i`-th of a fixed sequence of numbers in [-1, 1), exact in `f32`.
+pub(super) fn value(seed: u32, i: usize) -> f64 {
+    let i = (i as u32).wrapping_add(1);
+    let z = i.wrapping_mul(0x9E37_79B1).wrapping_add(seed.wrapping_mul(0x85EB_CA77));
+    let z = (z ^ (z >> 15)).wrapping_mul(0x2C1B_3C6D);
+    let z = (z ^ (z >> 12)).wrapping_mul(0x297A_2D39);
+    let z = z ^ (z >> 15);
+    f64::from(z >> 8) / f64::from(1 << 23) - 1.0
+}
+
+pub(super) fn values(seed: u32, shape: &[usize]) -> Tensor {
+    let values: Vec<f64> = (0..shape.iter().product()).map(|i| value(seed, i)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+pub(super) fn labels(n: usize) -> Vec<u32> {
+    (0..n).map(|i| ((value(LABELS, i) + 1.0) / 2.0 * 10.0) as u32).collect()
+}
+
+/// The cases of one kind of fixture.
+pub(super) fn cases<T: DeserializeOwned>(kind: &str) -> Vec<T> {
+    let text = match kind {
+        "cross_entropy" => include_str!("../../../tests/fixtures/gradients/cross_entropy.json"),
+        "layers" => include_str!("../../../tests/fixtures/gradients/layers.json"),
+        "networks" => include_str!("../../../tests/fixtures/gradients/networks.json"),
+        "optimizers" => include_str!("../../../tests/fixtures/gradients/optimizers.json"),
+        "trajectories" => include_str!("../../../tests/fixtures/gradients/trajectories.json"),
+        _ => panic!("no fixtures called {kind}"),
+    };
+    serde_json::from_str(text).unwrap()
+}
+
+/// Enough of a tensor to tell it from any other.
+#[derive(Deserialize)]
+pub(super) struct Summary {
+    size: usize,
+    norm: f64,
+    dot: f64,
+    first: Vec<f64>,
+}
+
+impl Summary {
+    /// Holds `tensor` against this; errors may be `tolerance` times the norm.
+    pub(super) fn check(&self, tensor: &Tensor, tolerance: f64, what: &str) {
+        let tensor = tensor.to_dtype(DType::F64).and_then(|tensor| tensor.flatten_all());
+        let values = tensor.unwrap().to_vec1::<f64>().unwrap();
+        assert_eq!(values.len(), self.size, "{what}: size");
+        let close = |found: f64, expected: f64, of: &str| {
+            let error = (found - expected).abs() / self.norm.max(1e-300);
+            assert!(error <= tolerance, "{what}: {of} is {found}, not {expected} ({error:.1e})");
+        };
+        let probed = values.iter().enumerate().map(|(i, v)| v * value(PROBE, i)).sum();
+        close(values.iter().map(|v| v * v).sum::<f64>().sqrt(), self.norm, "norm");
+        close(probed, self.dot, "dot product");
+        for (found, expected) in values.iter().zip(&self.first) {
+            close(*found, *expected, "entry");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Case {
+    layer: String,
+    shapes: Vec<Vec<usize>>,
+    out: Summary,
+    gradients: Vec<Summary>,
+}
+
+/// The inputs of a layer case with tensors of `shapes`.
+pub(super) fn inputs(shapes: &[Vec<usize>]) -> Vec<Tensor> {
+    (WEIGHTS..).zip(shapes).map(|(seed, shape)| values(seed, shape)).collect()
+}
+
+/// Checks the layer called `layer`: output and gradients of every case, in `f64`
+/// to 1e-10 of the norm and in `f32` to 1e-6.
+pub(super) fn check_layer(
+    layer: &str,
+    inputs: impl Fn(&[Vec<usize>]) -> Vec<Tensor>,
+    run: impl Fn(&[Var]) -> Result<Tensor>,
+) {
+    let cases = cases::<Case>("layers").into_iter().filter(|case| case.layer == layer);
+    let mut checked = 0;
+    for case in cases {
+        for (dtype, tolerance) in [(DType::F64, 1e-10), (DType::F32, 1e-6)] {
+            let variable = |input: &Tensor| Var::from_tensor(&input.to_dtype(dtype).unwrap());
+            let inputs: Vec<Var> =
+                inputs(&case.shapes).iter().map(|input| variable(input).unwrap()).collect();
+            let out = run(&inputs).unwrap();
+            let gradients = backward(&out);
+            let what = format!("{layer} {:?} {dtype:?}", case.shapes);
+            case.out.check(&out, tolerance, &what);
+            for (i, (input, expected)) in inputs.iter().zip(&case.gradients).enumerate() {
+                let found = gradients.get(input).unwrap();
+                expected.check(found, tolerance, &format!("{what}: gradient {i}"));
+            }
+        }
+        checked += 1;
+    }
+    assert!(checked > 0, "no case of {layer}");
+}
+
+/// Gradients of `sum(out * upstream)`.
+fn backward(out: &Tensor) -> GradStore {
+    let upstream = values(UPSTREAM, out.dims()).to_dtype(out.dtype()).unwrap();
+    (out * upstream).unwrap().sum_all().unwrap().backward().unwrap()
+}

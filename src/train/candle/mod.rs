@@ -1,0 +1,68 @@
+//! The engine on candle: every architecture, layer by layer.
+//!
+//! Owns the forward and backward pass of each kind of layer, the loss and the
+//! update rules; the readable reference that faster engines are checked against,
+//! and itself checked against PyTorch's numbers.
+//!
+//! candle provides tensors and the form of an operation (`CustomOp`). The
+//! operations themselves are here, because candle's are wrong or slow for
+//! networks this small: see each file. They run on the calling thread alone, in a
+//! fixed order of arithmetic, so that the same input gives the same bits however
+//! many threads there are.
+
+mod activation;
+mod batch;
+mod conv;
+mod dropout;
+mod element;
+#[cfg(test)]
+mod fixtures;
+mod flatten;
+mod forward;
+mod linear;
+mod loss;
+mod matmul;
+mod network;
+mod optimizer;
+mod pool;
+mod tape;
+#[cfg(test)]
+mod tests;
+
+use candle_core::DType;
+
+use self::network::CandleNetwork;
+use super::{Engine, Network};
+use crate::arch::Arch;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::zoo::Hyper;
+
+/// Trains networks with candle, in `f32`.
+#[derive(Debug)]
+pub struct CandleEngine(());
+
+impl CandleEngine {
+    /// An engine that computes on the calling thread.
+    pub fn cpu() -> Self {
+        Self(())
+    }
+}
+
+impl Engine for CandleEngine {
+    fn network<'a>(
+        &'a self,
+        arch: &'a Arch,
+        hyper: &'a Hyper,
+        dataset: &'a Dataset,
+        weights: &[f32],
+    ) -> Result<Box<dyn Network + 'a>> {
+        Ok(Box::new(CandleNetwork::new(arch, hyper, dataset, weights, DType::F32)?))
+    }
+}
+
+/// Turns an error of candle, which is a bug of ours, into one that says what was
+/// going on.
+fn failed(doing: &'static str) -> impl FnOnce(candle_core::Error) -> Error {
+    move |error| Error::internal(format!("{doing} with candle: {error}")).with_source(error)
+}

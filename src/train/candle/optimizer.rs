@@ -1,0 +1,322 @@
+//! Adam and SGD as `torch.optim` has them: weight decay is coupled, an L2 term
+//! in the gradient of every parameter, biases too. Updates run in place.
+
+use candle_core::backend::BackendStorage;
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor, Var};
+use candle_nn::Optimizer;
+
+use super::element::{Element, values, values_mut, with_element};
+use crate::zoo::{self, Hyper};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// The update rule of one model, with its state.
+pub(super) enum AnyOptimizer {
+    /// See [`Adam`].
+    Adam(Adam),
+    /// See [`Sgd`].
+    Sgd(Sgd),
+}
+
+impl AnyOptimizer {
+    /// The rule that `hyper` asks for, at its start.
+    pub(super) fn new(parameters: &[Var], hyper: &Hyper) -> Result<Self> {
+        let parameters = parameters.to_vec();
+        let Hyper { lr, weight_decay, momentum, .. } = *hyper;
+        Ok(match hyper.optimizer {
+            zoo::Optimizer::Adam => {
+                Self::Adam(Adam::new(parameters, AdamConfig { lr, weight_decay })?)
+            }
+            zoo::Optimizer::Sgd => {
+                Self::Sgd(Sgd::new(parameters, SgdConfig { lr, weight_decay, momentum })?)
+            }
+        })
+    }
+
+    /// Moves the parameters once.
+    pub(super) fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        match self {
+            Self::Adam(adam) => adam.step(gradients),
+            Self::Sgd(sgd) => sgd.step(gradients),
+        }
+    }
+}
+
+/// Settings of [`Adam`].
+pub(super) struct AdamConfig {
+    lr: f64,
+    weight_decay: f64,
+}
+
+/// `torch.optim.Adam` with β = (0.9, 0.999), ε = 1e-8.
+pub(super) struct Adam {
+    config: AdamConfig,
+    steps: i32,
+    parameters: Vec<Moments>,
+}
+
+/// A parameter and the running means of its gradient and of its square.
+struct Moments {
+    parameter: Var,
+    first: Tensor,
+    second: Tensor,
+}
+
+impl Optimizer for Adam {
+    type Config = AdamConfig;
+
+    fn new(parameters: Vec<Var>, config: AdamConfig) -> Result<Self> {
+        let with_moments = |parameter: Var| {
+            let (first, second) = (parameter.zeros_like()?, parameter.zeros_like()?);
+            Ok(Moments { parameter, first, second })
+        };
+        let parameters = parameters.into_iter().map(with_moments).collect::<Result<_>>()?;
+        Ok(Self { config, steps: 0, parameters })
+    }
+
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        self.steps = self.steps.saturating_add(1);
+        let weight_decay = self.config.weight_decay;
+        let step = AdamStep {
+            size: self.config.lr / (1.0 - BETA1.powi(self.steps)),
+            root_correction: (1.0 - BETA2.powi(self.steps)).sqrt(),
+        };
+        for Moments { parameter, first, second } in &self.parameters {
+            let Some(gradient) = gradients.get(parameter) else { continue };
+            first.inplace_op3(gradient, parameter, &InPlace(FirstMoment { weight_decay }))?;
+            second.inplace_op3(gradient, parameter, &InPlace(SecondMoment { weight_decay }))?;
+            parameter.inplace_op3(first, second, &InPlace(step))?;
+        }
+        Ok(())
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.config.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f64) {
+        self.config.lr = lr;
+    }
+}
+
+/// Settings of [`Sgd`].
+pub(super) struct SgdConfig {
+    lr: f64,
+    weight_decay: f64,
+    momentum: f64,
+}
+
+/// `torch.optim.SGD` with momentum, no dampening, not Nesterov.
+pub(super) struct Sgd {
+    config: SgdConfig,
+    /// Parameters and their velocities, zero at first: PyTorch starts with the
+    /// first gradient, which is the same.
+    parameters: Vec<(Var, Tensor)>,
+}
+
+impl Optimizer for Sgd {
+    type Config = SgdConfig;
+
+    fn new(parameters: Vec<Var>, config: SgdConfig) -> Result<Self> {
+        let with_velocity = |parameter: Var| {
+            let velocity = parameter.zeros_like()?;
+            Ok((parameter, velocity))
+        };
+        let parameters = parameters.into_iter().map(with_velocity).collect::<Result<_>>()?;
+        Ok(Self { config, parameters })
+    }
+
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        let SgdConfig { lr, weight_decay, momentum } = self.config;
+        for (parameter, velocity) in &self.parameters {
+            let Some(gradient) = gradients.get(parameter) else { continue };
+            velocity.inplace_op3(
+                gradient,
+                parameter,
+                &InPlace(Velocity { weight_decay, momentum }),
+            )?;
+            parameter.inplace_op3(velocity, velocity, &InPlace(SgdStep { lr }))?;
+        }
+        Ok(())
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.config.lr
+    }
+
+    fn set_learning_rate(&mut self, lr: f64) {
+        self.config.lr = lr;
+    }
+}
+
+/// What becomes of a value, given the values at the same place of two other
+/// tensors.
+trait Rule {
+    const NAME: &'static str;
+
+    fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T;
+}
+
+/// `m`, gradient, parameter.
+struct FirstMoment {
+    weight_decay: f64,
+}
+
+impl Rule for FirstMoment {
+    const NAME: &'static str = "adam_first_moment";
+
+    fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T {
+        let decay = T::from_f64(self.weight_decay);
+        let (keep, add) = (T::from_f64(BETA1), T::from_f64(1.0 - BETA1));
+        move |m, gradient, parameter| keep * m + add * (gradient + decay * parameter)
+    }
+}
+
+/// `v`, gradient, parameter.
+struct SecondMoment {
+    weight_decay: f64,
+}
+
+impl Rule for SecondMoment {
+    const NAME: &'static str = "adam_second_moment";
+
+    fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T {
+        let decay = T::from_f64(self.weight_decay);
+        let (keep, add) = (T::from_f64(BETA2), T::from_f64(1.0 - BETA2));
+        move |v, gradient, parameter| {
+            let gradient = gradient + decay * parameter;
+            keep * v + add * gradient * gradient
+        }
+    }
+}
+
+/// Parameter, `m`, `v`; both moments corrected for their start at zero.
+#[derive(Clone, Copy)]
+struct AdamStep {
+    size: f64,
+    root_correction: f64,
+}
+
+impl Rule for AdamStep {
+    const NAME: &'static str = "adam_step";
+
+    fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T {
+        let (size, epsilon) = (T::from_f64(self.size), T::from_f64(EPSILON));
+        let root_correction = T::from_f64(self.root_correction);
+        move |parameter, m, v| parameter - size * m / (v.sqrt() / root_correction + epsilon)
+    }
+}
+
+/// Velocity, gradient, parameter.
+struct Velocity {
+    weight_decay: f64,
+    momentum: f64,
+}
+
+impl Rule for Velocity {
+    const NAME: &'static str = "sgd_velocity";
+
+    fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T {
+        let (decay, momentum) = (T::from_f64(self.weight_decay), T::from_f64(self.momentum));
+        move |velocity, gradient, parameter| momentum * velocity + (gradient + decay * parameter)
+    }
+}
+
+/// Parameter, velocity, anything.
+struct SgdStep {
+    lr: f64,
+}
+
+impl Rule for SgdStep {
+    const NAME: &'static str = "sgd_step";
+
+    fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T {
+        let lr = T::from_f64(self.lr);
+        move |parameter, velocity, _| parameter - lr * velocity
+    }
+}
+
+/// Applies a rule to every value of a tensor.
+struct InPlace<R>(R);
+
+impl<R: Rule> InplaceOp3 for InPlace<R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        target: &mut CpuStorage,
+        layout: &Layout,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+    ) -> Result<()> {
+        with_element!(x.dtype(), T => {
+            let others = values::<T>(x, x_layout)?.iter().zip(values::<T>(y, y_layout)?);
+            let rule = self.0.rule::<T>();
+            for (value, (x, y)) in values_mut::<T>(target, layout)?.iter_mut().zip(others) {
+                *value = rule(*value, *x, *y);
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::candle::fixtures;
+    use crate::zoo::{Activation, Init};
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        optimizer: String,
+        lr: f64,
+        weight_decay: f64,
+        momentum: f64,
+        steps: u32,
+        shapes: Vec<Vec<usize>>,
+        parameters: Vec<Vec<f64>>,
+    }
+
+    #[test]
+    fn agrees_with_pytorch() {
+        for case in fixtures::cases::<Case>("optimizers") {
+            let hyper = Hyper {
+                activation: Activation::Tanh,
+                init: Init::Uniform,
+                optimizer: zoo::Optimizer::by_name(&case.optimizer).unwrap(),
+                lr: case.lr,
+                weight_decay: case.weight_decay,
+                dropout: 0.0,
+                momentum: case.momentum,
+                batch_size: 1,
+                epochs: 1,
+                seed: 0,
+            };
+            let inputs = fixtures::inputs(&case.shapes);
+            let parameters: Vec<Var> =
+                inputs.iter().map(|tensor| Var::from_tensor(tensor).unwrap()).collect();
+            let mut optimizer = AnyOptimizer::new(&parameters, &hyper).unwrap();
+            for step in 0..case.steps {
+                let mut gradients = GradStore::default();
+                for parameter in &parameters {
+                    let gradient = fixtures::values(10 + step, parameter.dims());
+                    gradients.insert(parameter, gradient);
+                }
+                optimizer.step(&gradients).unwrap();
+            }
+            for (parameter, expected) in parameters.iter().zip(&case.parameters) {
+                let found = parameter.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((found - expected).abs() < 1e-13, "{} {found}", case.optimizer);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The seam between *what* is trained and *how fast*.
+//!
+//! Everything that decides a model's fate but arithmetic (initial weights,
+//! shuffling, dropout draws, the epoch loop) lives on this side, so that two
+//! engines given the same model see the same numbers.
+
+use super::state::Metrics;
+use super::stream::Stream;
+use crate::arch::Arch;
+use crate::dataset::{Dataset, Split};
+use crate::error::Result;
+use crate::zoo::Hyper;
+
+/// A way to train networks. One engine serves all worker threads.
+pub trait Engine: Send + Sync {
+    /// Prepares one network with the given initial `weights` (layout order).
+    fn network<'a>(
+        &'a self,
+        arch: &'a Arch,
+        hyper: &'a Hyper,
+        dataset: &'a Dataset,
+        weights: &[f32],
+    ) -> Result<Box<dyn Network + 'a>>;
+}
+
+/// One network in training, with its optimiser's state. Used by one thread.
+pub trait Network {
+    /// Trains on the images at `order` (indices into the training split), in
+    /// batches of the model's size, the last one possibly smaller. `dropout`
+    /// is drawn from once per element that may be dropped, layer by layer in
+    /// forward order, in `[N, C, H, W]` order, and not at all if the rate is
+    /// zero; an element is kept if its draw (uniform in [0, 1)) is at least
+    /// the rate, and is then scaled by `1 / (1 - rate)`.
+    ///
+    /// Returns the running mean over the epoch, in train mode. A network that
+    /// diverges returns what arithmetic gives it, NaN included: no error.
+    fn train_epoch(&mut self, order: &[u32], dropout: &mut Stream) -> Result<Metrics>;
+
+    /// Loss and accuracy over `split`, dropout off.
+    fn evaluate(&self, split: &Split) -> Result<Metrics>;
+
+    /// All parameters, flattened in layout order.
+    fn weights(&self) -> Result<Vec<f32>>;
+}

@@ -1,0 +1,23 @@
+//! Training: one model from its seed to its last epoch, and many models in
+//! parallel.
+//!
+//! Owns randomness, initialisation, the epoch loop, the engines and the runner.
+//! Hands finished models to its caller; knows nothing of where they are stored.
+
+mod candle;
+mod course;
+mod engine;
+mod init;
+mod progress;
+mod runner;
+mod state;
+mod stream;
+
+pub use candle::CandleEngine;
+pub use course::train_model;
+pub use engine::{Engine, Network};
+pub use init::initial_weights;
+pub use progress::{Observer, Sink, Stop};
+pub use runner::Runner;
+pub use state::{Metrics, State, Status, Trained};
+pub use stream::{Purpose, Stream};

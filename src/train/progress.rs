@@ -1,0 +1,43 @@
+//! What a caller sees of a run, and how it stops one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::state::Trained;
+use crate::error::Result;
+use crate::zoo::Model;
+
+/// A request to stop, shared between threads: the run ends soon after, and what
+/// it had finished is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks the run to stop. Async-signal-safe, and may be called twice.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run was asked to stop.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Who is told of a run's progress, from its worker threads.
+pub trait Observer: Sync {
+    /// `model` finished an epoch (0 is the state before training).
+    fn epoch_finished(&self, model: &Model, epoch: usize);
+}
+
+/// Who takes the finished models, on the thread that called the runner.
+pub trait Sink {
+    /// Takes a finished model.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn accept(&mut self, trained: Trained) -> Result<()>;
+
+    /// Called about once a second: time to write what has been waiting.
+    fn tick(&mut self) -> Result<()>;
+}

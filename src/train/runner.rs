@@ -1,0 +1,99 @@
+//! Many models in parallel, one per thread.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::course::train_model;
+use super::engine::Engine;
+use super::progress::{Observer, Sink, Stop};
+use super::state::Trained;
+use crate::arch::Arch;
+use crate::dataset::Dataset;
+use crate::error::{Error, Kind, Result};
+use crate::zoo::Model;
+
+/// Training of many models of one architecture on one data set.
+///
+/// Memory: the data set, one network per job, and at most two finished models
+/// per job waiting for the sink.
+pub struct Runner<'a> {
+    /// How networks are trained.
+    pub engine: &'a dyn Engine,
+    /// The architecture of every model.
+    pub arch: &'a Arch,
+    /// What they are trained on.
+    pub dataset: &'a Dataset,
+    /// Models in training at the same time, each on one thread.
+    pub jobs: NonZero<usize>,
+    /// Told of every epoch.
+    pub observer: &'a dyn Observer,
+    /// Ends the run early.
+    pub stop: &'a Stop,
+}
+
+impl Runner<'_> {
+    /// Trains `models` in their order and hands each one to `sink` when it is
+    /// finished. Returns when all are, or soon after a stop was requested or
+    /// something failed; finished models reach the sink in any case.
+    ///
+    /// # Errors
+    /// `Interrupted` after a stop; otherwise the first failure of a model or of
+    /// the sink.
+    pub fn run(&self, models: &[Model], sink: &mut dyn Sink) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let failed = Stop::default();
+        let (finished, received) = sync_channel(self.jobs.get());
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.get().min(models.len()) {
+                let (finished, next, failed) = (finished.clone(), &next, &failed);
+                scope.spawn(move || self.work(models, next, failed, &finished));
+            }
+            drop(finished);
+            let mut outcome = Ok(());
+            let mut sink_works = true;
+            loop {
+                let result = match received.recv_timeout(Duration::from_secs(1)) {
+                    Ok(Ok(trained)) if sink_works => {
+                        sink.accept(trained).inspect_err(|_| sink_works = false)
+                    }
+                    Err(RecvTimeoutError::Timeout) if sink_works => {
+                        sink.tick().inspect_err(|_| sink_works = false)
+                    }
+                    Ok(Err(error)) => Err(error),
+                    Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                    Err(RecvTimeoutError::Disconnected) => return outcome,
+                };
+                if let Err(error) = result {
+                    failed.request();
+                    outcome = outcome.and(Err(error));
+                }
+            }
+        })
+    }
+
+    /// Trains models until there are none left, or something failed.
+    fn work(
+        &self,
+        models: &[Model],
+        next: &AtomicUsize,
+        failed: &Stop,
+        finished: &SyncSender<Result<Trained>>,
+    ) {
+        while let Some(model) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let stop = || self.stop.is_requested() || failed.is_requested();
+            let trained =
+                train_model(self.engine, self.arch, self.dataset, model, self.observer, &stop)
+                    .map_err(|error| match error.kind() {
+                        Kind::Interrupted => error,
+                        _ => Error::context(error, format!("model `{}`", model.name)),
+                    });
+            let end = trained.is_err();
+            if finished.send(trained).is_err() || end {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Randomness: every draw of a model comes from its seed.
+//!
+//! One ChaCha8 stream each for initialisation, shuffling and dropout, so that
+//! (for instance) changing the dropout rate leaves the batches as they were.
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::random::shuffle;
+
+/// What a stream of random numbers is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Initial weights.
+    Init = 1,
+    /// The order of the training images.
+    Shuffle = 2,
+    /// Which activations are dropped.
+    Dropout = 3,
+}
+
+/// A seeded stream of random numbers.
+#[derive(Debug, Clone)]
+pub struct Stream(ChaCha8Rng);
+
+impl Stream {
+    /// The stream of the model with `seed` for one `purpose`.
+    pub fn new(seed: u64, purpose: Purpose) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(purpose as u64);
+        Self(rng)
+    }
+
+    /// Uniform in [0, 1), a multiple of 2^-24 as PyTorch draws it.
+    pub fn uniform(&mut self) -> f32 {
+        const UNIT: f32 = 1.0 / (1 << 24) as f32;
+        (self.0.next_u32() >> 8) as f32 * UNIT
+    }
+
+    /// Standard normal.
+    pub fn normal(&mut self) -> f32 {
+        StandardNormal.sample(&mut self.0)
+    }
+
+    /// Puts `items` into a uniformly random order.
+    pub fn shuffle(&mut self, items: &mut [u32]) {
+        shuffle(&mut self.0, items);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_replays_and_purposes_differ() {
+        let draw = |seed, purpose| {
+            let mut stream = Stream::new(seed, purpose);
+            [stream.uniform(), stream.uniform(), stream.normal()]
+        };
+        assert_eq!(draw(7, Purpose::Init), draw(7, Purpose::Init));
+        assert_ne!(draw(7, Purpose::Init), draw(7, Purpose::Dropout));
+        assert_ne!(draw(7, Purpose::Init), draw(8, Purpose::Init));
+    }
+
+    #[test]
+    fn uniform_fills_the_unit_interval() {
+        let mut stream = Stream::new(1, Purpose::Dropout);
+        let draws: Vec<f32> = (0..100_000).map(|_| stream.uniform()).collect();
+        let mean = draws.iter().map(|&u| f64::from(u)).sum::<f64>() / draws.len() as f64;
+        assert!(draws.iter().all(|u| (0.0..1.0).contains(u)));
+        assert!((mean - 0.5).abs() < 0.005, "{mean}");
+    }
+
+    #[test]
+    fn a_shuffle_is_a_permutation() {
+        let mut items: Vec<u32> = (0..1000).collect();
+        Stream::new(3, Purpose::Shuffle).shuffle(&mut items);
+        assert_ne!(items[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        items.sort_unstable();
+        assert_eq!(items, (0..1000).collect::<Vec<u32>>());
+    }
+}
