@@ -1,0 +1,69 @@
+//! `zoolake.json`: the object that makes a place a store and says which format
+//! version it has.
+
+use futures::TryStreamExt;
+use object_store::{ObjectStoreExt, PutMode};
+use serde::{Deserialize, Serialize};
+
+use super::log::{FORMAT, parse};
+use super::{Location, clock, failure, paths};
+use crate::error::{Error, Kind, Result};
+
+#[derive(Serialize, Deserialize)]
+struct Format {
+    format: u32,
+    created: String,
+    writer: String,
+}
+
+/// The name and version of this program, as recorded in what it writes.
+pub(super) const WRITER: &str = concat!("zoolake ", env!("CARGO_PKG_VERSION"));
+
+/// Checks that there is a store of a format this zoolake reads.
+pub(super) async fn check(location: &Location) -> Result<()> {
+    match location.objects().get(&paths::format()).await {
+        Ok(object) => {
+            let bytes = object.bytes().await.map_err(|e| failure::read(&paths::format(), e))?;
+            parse::<Format>(&location.path_of(&paths::format()), "store format", &bytes).map(drop)
+        }
+        Err(object_store::Error::NotFound { .. }) => Err(Error::not_found(format!(
+            "no zoolake store at `{location}`"
+        ))
+        .with_hint("name one with `--store`, or make one with `zoolake train` or `zoolake demo`")),
+        Err(error) => Err(failure::read(&paths::format(), error)),
+    }
+}
+
+/// Checks the store, or creates one where there is nothing yet.
+pub(super) async fn create_if_absent(location: &Location) -> Result<()> {
+    match check(location).await {
+        Err(error) if error.kind() == Kind::NotFound => {}
+        checked => return checked,
+    }
+    refuse_foreign(location).await?;
+    let format = Format { format: FORMAT, created: clock::now(), writer: WRITER.to_owned() };
+    let bytes = serde_json::to_vec_pretty(&format)
+        .map_err(|error| Error::internal("cannot serialise the store format").with_source(error))?;
+    match location.objects().put_opts(&paths::format(), bytes.into(), PutMode::Create.into()).await
+    {
+        // Another writer created it in the meantime.
+        Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => check(location).await,
+        Err(error) => Err(failure::write(location, &paths::format(), error)),
+    }
+}
+
+/// A store shares its place with nobody: a slip in `--store` must not scatter
+/// files into a home folder.
+pub(super) async fn refuse_foreign(location: &Location) -> Result<()> {
+    let first = location.objects().list(None).try_next().await;
+    match first.map_err(|error| failure::read(&object_store::path::Path::default(), error))? {
+        None => Ok(()),
+        // Another writer is creating the store this very moment.
+        Some(object) if object.location == paths::format() => Ok(()),
+        Some(object) => Err(Error::invalid(format!(
+            "`{location}` is not empty and holds no zoolake store: it has `{}`",
+            object.location
+        ))
+        .with_hint("choose an empty or new place with `--store`")),
+    }
+}

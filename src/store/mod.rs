@@ -1,0 +1,121 @@
+//! The store: immutable Parquet files and a commit log, on a local disk or an
+//! object store.
+//!
+//! Owns locations, object names, table schemas, the log, snapshots, writing and
+//! verification. It is the only module that knows object names. It does not
+//! query: that is `scan` and `sql`.
+//!
+//! # What is stored where
+//!
+//! ```text
+//! <root>/zoolake.json                                format version; created once
+//! <root>/data/<table>/<unique>.parquet               immutable
+//! <root>/log/00000000000000000042.json               one per commit
+//! <root>/log/00000000000000000040.snapshot.json      the log folded up to there
+//! ```
+//!
+//! # What a commit is
+//!
+//! Data files are written first, under unique names; then the next log entry is
+//! created, and *creating* it (put-if-absent, which every supported store has)
+//! is the commit. Nothing is visible before, everything after. Two writers
+//! cannot create the same entry: the loser reads what the winner added, drops
+//! the models both have trained, and tries the next number. A killed writer
+//! leaves at most files that no entry names.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use zoolake::store::{Location, Store};
+//! let store = Store::open_or_create(Location::memory()).await?;
+//! assert_eq!(store.snapshot().await?.version(), 0);
+//! # Ok::<(), zoolake::Error>(()) }).unwrap();
+//! ```
+
+mod clock;
+mod commit;
+mod durable;
+mod encode;
+mod failure;
+mod format;
+mod location;
+mod log;
+mod paths;
+mod schema;
+mod snapshot;
+mod verify;
+
+pub use commit::{Commit, Writer};
+pub use location::{CloudOptions, Location};
+pub use log::{DataFile, Entry};
+pub use schema::{Column, ColumnType, EPOCHS, MODELS, TENSORS, Table, TableSchema};
+pub(crate) use schema::{values_field, weights_schema};
+pub use snapshot::{CommitInfo, Snapshot};
+pub use verify::{Finding, Report};
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+
+use crate::error::{Kind, Result};
+
+/// A store of model zoos at a [`Location`].
+#[derive(Debug, Clone)]
+pub struct Store {
+    location: Location,
+}
+
+impl Store {
+    /// Opens the store at `location`. Reads one small object and writes none.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `Unsupported` if a newer zoolake wrote it.
+    pub async fn open(location: Location) -> Result<Self> {
+        format::check(&location).await?;
+        Ok(Self { location })
+    }
+
+    /// Opens the store at `location`; `None` if nothing is there at all.
+    ///
+    /// # Errors
+    /// `Invalid` if the place holds files that are not a store's.
+    pub async fn open_if_any(location: Location) -> Result<Option<Self>> {
+        match Self::open(location.clone()).await {
+            Err(error) if error.kind() == Kind::NotFound => {
+                format::refuse_foreign(&location).await.map(|()| None)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Opens the store at `location`, or creates an empty one there.
+    ///
+    /// # Errors
+    /// `Invalid` if the place holds files that are not a store's.
+    pub async fn open_or_create(location: Location) -> Result<Self> {
+        format::create_if_absent(&location).await?;
+        Ok(Self { location })
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The objects, with paths relative to the root of the store.
+    pub fn objects(&self) -> &Arc<dyn ObjectStore> {
+        self.location.objects()
+    }
+
+    /// The newest state of the store.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::load(&self.location, None).await
+    }
+
+    /// The state of the store as of commit `version`; 0 is the empty store.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such commit yet.
+    pub async fn snapshot_at(&self, version: u64) -> Result<Snapshot> {
+        Snapshot::load(&self.location, Some(version)).await
+    }
+}

@@ -1,0 +1,66 @@
+//! Object names, relative to the root of the store. No other file spells one.
+
+use object_store::path::Path;
+
+use super::schema::Table;
+
+/// The object that makes a folder a store.
+pub(super) fn format() -> Path {
+    Path::from("zoolake.json")
+}
+
+/// The folder of the log.
+pub(super) fn log() -> Path {
+    Path::from("log")
+}
+
+/// The log entry of commit `version`. Twenty digits sort as numbers do.
+pub(super) fn entry(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.json"))
+}
+
+/// The log folded up to commit `version`.
+pub(super) fn folded(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.snapshot.json"))
+}
+
+/// A new data file of `table`.
+pub(super) fn data(table: &Table, unique: &str) -> Path {
+    Path::from(format!("data/{table}/{unique}.parquet"))
+}
+
+/// What an object of the log folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogObject {
+    Entry(u64),
+    Folded(u64),
+}
+
+/// Reads a log object's name; `None` for anything else that may lie there.
+pub(super) fn parse_log(path: &Path) -> Option<LogObject> {
+    let name = path.filename()?;
+    let version = |digits: &str| {
+        (digits.len() == 20).then(|| digits.parse().ok()).flatten().filter(|&version| version > 0)
+    };
+    if let Some(digits) = name.strip_suffix(".snapshot.json") {
+        version(digits).map(LogObject::Folded)
+    } else {
+        version(name.strip_suffix(".json")?).map(LogObject::Entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_names_read_back() {
+        assert_eq!(parse_log(&entry(42)), Some(LogObject::Entry(42)));
+        assert_eq!(parse_log(&folded(40)), Some(LogObject::Folded(40)));
+        assert_eq!(parse_log(&entry(u64::MAX)), Some(LogObject::Entry(u64::MAX)));
+        for foreign in ["log/notes.txt", "log/42.json", "log/00000000000000000000.json"] {
+            assert_eq!(parse_log(&Path::from(foreign)), None, "{foreign}");
+        }
+        assert_eq!(data(&Table::Models, "u").as_ref(), "data/models/u.parquet");
+    }
+}

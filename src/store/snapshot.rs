@@ -1,0 +1,252 @@
+//! A snapshot: the log folded up to one commit.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use serde::{Deserialize, Serialize};
+
+use super::log::{DataFile, Entry, FORMAT, parse};
+use super::paths::{self, LogObject};
+use super::schema::Table;
+use super::{Location, failure};
+use crate::error::{Error, Kind, Result};
+
+/// How many log entries are read at the same time.
+const CONCURRENT_READS: usize = 16;
+
+/// The state of a store as of one commit: which files are in it, which models
+/// it has, and how it came about. It never changes, whatever is committed after.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    version: u64,
+    files: BTreeMap<String, Arc<DataFile>>,
+    models: HashSet<i64>,
+    history: Vec<CommitInfo>,
+}
+
+/// What the `snapshots` table says of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitInfo {
+    /// Number of the commit.
+    pub version: u64,
+    /// When, in UTC (RFC 3339).
+    pub time: String,
+    /// What was done, in a word.
+    pub operation: String,
+    /// The same in words, for people.
+    pub message: String,
+    /// Which program wrote it.
+    pub writer: String,
+    /// Models added.
+    pub models: u64,
+    /// Files added.
+    pub files_added: u64,
+    /// Files removed.
+    pub files_removed: u64,
+    /// Bytes of the files added.
+    pub bytes_added: u64,
+}
+
+/// Version 1 of `log/*.snapshot.json`.
+#[derive(Serialize, Deserialize)]
+struct Folded {
+    format: u32,
+    version: u64,
+    files: Vec<DataFile>,
+    models: Vec<i64>,
+    history: Vec<CommitInfo>,
+}
+
+impl Snapshot {
+    /// Loads the state as of `version`, or the newest one.
+    pub(super) async fn load(location: &Location, version: Option<u64>) -> Result<Self> {
+        if version == Some(0) {
+            return Ok(Self::default());
+        }
+        let log = LogListing::read(location).await?;
+        let target = match version {
+            Some(version) if version > log.newest => {
+                return Err(Error::not_found(format!(
+                    "store `{location}` has no commit `{version}`: the newest is `{}`",
+                    log.newest
+                )));
+            }
+            Some(version) => version,
+            None => log.newest,
+        };
+        let mut snapshot = Self::default();
+        // A damaged folded log costs time, not data: the entries are all there.
+        for &folded in log.folded.iter().rev().filter(|&&folded| folded <= target) {
+            if let Ok(start) = Self::read_folded(location, folded).await {
+                snapshot = start;
+                break;
+            }
+        }
+        snapshot.advance(location, target).await?;
+        Ok(snapshot)
+    }
+
+    /// Reads the entries after this snapshot up to `target` and folds them in.
+    pub(super) async fn advance(&mut self, location: &Location, target: u64) -> Result<()> {
+        let mut entries = futures::stream::iter(self.version + 1..=target)
+            .map(|version| read_entry(location, version))
+            .buffered(CONCURRENT_READS);
+        while let Some(entry) = entries.try_next().await? {
+            self.apply(&entry);
+        }
+        Ok(())
+    }
+
+    /// Folds in the entry that follows this snapshot.
+    pub(super) fn apply(&mut self, entry: &Entry) {
+        for path in &entry.remove {
+            self.files.remove(path);
+        }
+        for file in &entry.add {
+            self.files.insert(file.path.clone(), Arc::new(file.clone()));
+        }
+        self.models.extend(&entry.models);
+        self.history.push(CommitInfo {
+            version: entry.version,
+            time: entry.time.clone(),
+            operation: entry.operation.clone(),
+            message: entry.message.clone(),
+            writer: entry.writer.clone(),
+            models: entry.models.len() as u64,
+            files_added: entry.add.len() as u64,
+            files_removed: entry.remove.len() as u64,
+            bytes_added: entry.add.iter().map(|file| file.bytes).sum(),
+        });
+        self.version = entry.version;
+    }
+
+    /// The bytes of this snapshot as a folded log.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+        let mut models: Vec<i64> = self.models.iter().copied().collect();
+        models.sort_unstable();
+        let files = self.files.values().map(|file| DataFile::clone(file)).collect();
+        let folded = Folded {
+            format: FORMAT,
+            version: self.version,
+            files,
+            models,
+            history: self.history.clone(),
+        };
+        serde_json::to_vec(&folded)
+            .map_err(|error| Error::internal("cannot serialise a snapshot").with_source(error))
+    }
+
+    /// Reads the log folded up to `version`.
+    pub(super) async fn read_folded(location: &Location, version: u64) -> Result<Self> {
+        let path = paths::folded(version);
+        let bytes = get(location, &path).await?;
+        let folded: Folded = parse(&location.path_of(&path), "snapshot", &bytes)?;
+        if folded.version != version {
+            return Err(Error::corrupt(format!(
+                "snapshot `{}` says it is commit `{}`",
+                location.path_of(&path),
+                folded.version
+            )));
+        }
+        let file = |file: DataFile| (file.path.clone(), Arc::new(file));
+        Ok(Self {
+            version,
+            files: folded.files.into_iter().map(file).collect(),
+            models: folded.models.into_iter().collect(),
+            history: folded.history,
+        })
+    }
+
+    /// The number of the newest commit in it; 0 is the empty store.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether the model with this id is stored.
+    pub fn has_model(&self, id: i64) -> bool {
+        self.models.contains(&id)
+    }
+
+    /// Number of models stored.
+    pub fn num_models(&self) -> usize {
+        self.models.len()
+    }
+
+    /// Every file, in the order of paths.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<DataFile>> {
+        self.files.values()
+    }
+
+    /// The files of one table, oldest first.
+    pub fn files_of(&self, table: &Table) -> Vec<Arc<DataFile>> {
+        self.files.values().filter(|file| file.table == *table).map(Arc::clone).collect()
+    }
+
+    /// The architectures with weights in the store, by name.
+    pub fn archs(&self) -> Vec<String> {
+        let arch = |file: &Arc<DataFile>| match &file.table {
+            Table::Weights(arch) => Some(arch.clone()),
+            _ => None,
+        };
+        let mut archs: Vec<String> = self.files.values().filter_map(arch).collect();
+        archs.sort_unstable();
+        archs.dedup();
+        archs
+    }
+
+    /// Every commit up to this one, oldest first.
+    pub fn history(&self) -> &[CommitInfo] {
+        &self.history
+    }
+}
+
+/// What lies in the log folder.
+pub(super) struct LogListing {
+    /// Number of the newest entry; 0 if there is none.
+    pub(super) newest: u64,
+    /// Numbers of the folded logs, ascending.
+    pub(super) folded: Vec<u64>,
+}
+
+impl LogListing {
+    pub(super) async fn read(location: &Location) -> Result<Self> {
+        let folder = paths::log();
+        let mut objects = location.objects().list(Some(&folder));
+        let mut listing = Self { newest: 0, folded: Vec::new() };
+        while let Some(object) =
+            objects.try_next().await.map_err(|error| failure::read(&folder, error))?
+        {
+            match paths::parse_log(&object.location) {
+                Some(LogObject::Entry(version)) => listing.newest = listing.newest.max(version),
+                Some(LogObject::Folded(version)) => listing.folded.push(version),
+                None => {}
+            }
+        }
+        listing.folded.sort_unstable();
+        Ok(listing)
+    }
+}
+
+/// Reads the log entry of commit `version`.
+pub(super) async fn read_entry(location: &Location, version: u64) -> Result<Entry> {
+    let path = paths::entry(version);
+    let entry = match get(location, &path).await {
+        Ok(bytes) => Entry::from_json(&location.path_of(&path), version, &bytes),
+        Err(error) => Err(error),
+    };
+    entry.map_err(|error| match error.kind() {
+        // Older states do not need the damaged entry.
+        Kind::Corrupt => error.with_hint(format!(
+            "`--at {}` reads the store as it was before; `zoolake verify` lists everything that is damaged",
+            version - 1
+        )),
+        _ => error,
+    })
+}
+
+async fn get(location: &Location, path: &object_store::path::Path) -> Result<bytes::Bytes> {
+    let object = location.objects().get(path).await.map_err(|error| failure::read(path, error))?;
+    object.bytes().await.map_err(|error| failure::read(path, error))
+}

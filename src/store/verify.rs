@@ -1,0 +1,254 @@
+//! Verification: is every byte the log speaks of there and as it was written?
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sha2::{Digest, Sha256};
+
+use super::log::DataFile;
+use super::schema::Table;
+use super::snapshot::{LogListing, Snapshot, read_entry};
+use super::{Store, failure};
+use crate::error::Result;
+
+/// What verification found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// The newest commit.
+    pub version: u64,
+    /// Models in the store.
+    pub models: usize,
+    /// Files read.
+    pub files: usize,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Data files that no commit names, left by killed writers: harmless.
+    pub unreferenced: usize,
+    /// What is damaged; empty means the store is sound.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The object concerned, or the table.
+    pub place: String,
+    /// What is wrong with it, and what is affected.
+    pub problem: String,
+}
+
+/// The SHA-256 of `bytes`, in hex.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+impl Store {
+    /// Reads everything: every log entry, every folded log, every data file; and
+    /// checks that each model is there exactly once, with all its states.
+    ///
+    /// # Errors
+    /// Only if the store cannot be read; damage is reported, not returned.
+    pub async fn verify(&self) -> Result<Report> {
+        let mut report = Report::default();
+        let Some(snapshot) = self.verify_log(&mut report).await? else { return Ok(report) };
+        report.version = snapshot.version();
+        report.models = snapshot.num_models();
+        let mut states = States::default();
+        for file in snapshot.files() {
+            match self.verify_file(file).await {
+                Ok(batches) => states.add(&file.table, &batches),
+                Err(problem) => {
+                    states.incomplete = true;
+                    report.findings.push(Finding { place: file.path.clone(), problem });
+                }
+            }
+            report.files += 1;
+            report.bytes += file.bytes;
+        }
+        report.findings.extend(states.check(&snapshot));
+        report.unreferenced = self.unreferenced(&snapshot).await?;
+        Ok(report)
+    }
+
+    /// The first file of `snapshot` that is missing or not as it was committed.
+    pub async fn first_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
+        for file in snapshot.files() {
+            if let Err(problem) = self.verify_file(file).await {
+                return Some(Finding { place: file.path.clone(), problem });
+            }
+        }
+        None
+    }
+
+    /// Folds the log entry by entry and compares with each folded log. `None` if
+    /// an entry is damaged: what follows it cannot be told.
+    async fn verify_log(&self, report: &mut Report) -> Result<Option<Snapshot>> {
+        let log = LogListing::read(&self.location).await?;
+        let mut snapshot = Snapshot::default();
+        for version in 1..=log.newest {
+            match read_entry(&self.location, version).await {
+                Ok(entry) => snapshot.apply(&entry),
+                Err(error) => {
+                    let problem = format!(
+                        "{error}; commits before it can be read with `--at {}`",
+                        version - 1
+                    );
+                    report.findings.push(Finding { place: format!("commit {version}"), problem });
+                    return Ok(None);
+                }
+            }
+            if log.folded.contains(&version) {
+                let problem = match Snapshot::read_folded(&self.location, version).await {
+                    Ok(folded) if folded == snapshot => continue,
+                    Ok(_) => "differs from the log it folds".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                report.findings.push(Finding { place: format!("folded log {version}"), problem });
+            }
+        }
+        Ok(Some(snapshot))
+    }
+
+    /// Checks one file against what the log says of it, and returns its keys.
+    async fn verify_file(&self, file: &DataFile) -> Result<Vec<RecordBatch>, String> {
+        let path = Path::from(file.path.as_str());
+        let affected = format!("{} rows of `{}` are affected", file.rows, file.table);
+        let bytes = async { self.objects().get(&path).await?.bytes().await }.await;
+        let bytes =
+            bytes.map_err(|error| format!("{}; {affected}", failure::read(&path, error)))?;
+        if bytes.len() as u64 != file.bytes {
+            return Err(format!(
+                "has `{}` bytes instead of `{}`; {affected}",
+                bytes.len(),
+                file.bytes
+            ));
+        }
+        if sha256(&bytes) != file.sha256 {
+            return Err(format!(
+                "has been altered: its SHA-256 is not the one committed; {affected}"
+            ));
+        }
+        let batches = read_keys(bytes).map_err(|error| format!("{error}; {affected}"))?;
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows as u64 != file.rows {
+            return Err(format!("has `{rows}` rows instead of `{}`", file.rows));
+        }
+        Ok(batches)
+    }
+
+    async fn unreferenced(&self, snapshot: &Snapshot) -> Result<usize> {
+        let folder = Path::from("data");
+        let live: HashSet<&str> = snapshot.files().map(|file| file.path.as_str()).collect();
+        let objects: Vec<_> = self
+            .objects()
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|error| failure::read(&folder, error))?;
+        Ok(objects.iter().filter(|object| !live.contains(object.location.as_ref())).count())
+    }
+}
+
+/// The columns `model_id`, `epoch` and `epochs` of a Parquet file, those it has.
+fn read_keys(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, parquet::errors::ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    let wanted = |name: &str| ["model_id", "epoch", "epochs"].contains(&name);
+    let fields = builder.schema().fields();
+    let roots = (0..fields.len()).filter(|&index| wanted(fields[index].name()));
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.collect::<Vec<_>>());
+    let batches = builder.with_projection(mask).build()?;
+    batches.map(|batch| Ok(batch?)).collect()
+}
+
+/// How often each model and each state is in the tables.
+#[derive(Default)]
+struct States {
+    /// Rows of `models`, and the states the model should have.
+    models: HashMap<i64, (usize, i64)>,
+    /// Rows per model and epoch, for `epochs` and each `weights_<arch>` together.
+    states: BTreeMap<&'static str, HashMap<(i64, i64), usize>>,
+    /// A file could not be read, so that missing rows are no news.
+    incomplete: bool,
+}
+
+impl States {
+    fn add(&mut self, table: &Table, batches: &[RecordBatch]) {
+        for batch in batches {
+            let column = |name: &str| {
+                batch.column_by_name(name).and_then(|array| array.as_primitive_opt::<Int64Type>())
+            };
+            let Some(ids) = column("model_id") else { continue };
+            match table {
+                Table::Models => {
+                    let epochs = column("epochs");
+                    for (row, id) in ids.values().iter().enumerate() {
+                        let model = self.models.entry(*id).or_default();
+                        model.0 += 1;
+                        model.1 = epochs.map_or(0, |epochs| epochs.value(row)) + 1;
+                    }
+                }
+                Table::Epochs | Table::Weights(_) => {
+                    let name = if *table == Table::Epochs { "epochs" } else { "weights" };
+                    let Some(epochs) = column("epoch") else { continue };
+                    let counts = self.states.entry(name).or_default();
+                    for key in ids.values().iter().zip(epochs.values()) {
+                        *counts.entry((*key.0, *key.1)).or_default() += 1;
+                    }
+                }
+                Table::Tensors | Table::Other(_) => {}
+            }
+        }
+    }
+
+    fn check(&self, snapshot: &Snapshot) -> Vec<Finding> {
+        let finding = |place: &str, problem| Finding { place: place.to_owned(), problem };
+        let mut findings = Vec::new();
+        let stored: HashSet<i64> = self.models.keys().copied().collect();
+        if let Some((id, _)) = self.models.iter().find(|(_, (rows, _))| *rows > 1) {
+            findings.push(finding("models", format!("model `{id}` is there more than once")));
+        }
+        for (table, counts) in &self.states {
+            if let Some(((id, epoch), _)) = counts.iter().find(|(_, rows)| **rows > 1) {
+                let problem = format!("model `{id}` has epoch `{epoch}` more than once");
+                findings.push(finding(table, problem));
+            }
+        }
+        if self.incomplete {
+            return findings;
+        }
+        if let Some(id) = stored.iter().find(|id| !snapshot.has_model(**id)) {
+            findings.push(finding("models", format!("model `{id}` is in no log entry")));
+        }
+        if stored.len() < snapshot.num_models() {
+            let problem =
+                format!("has `{}` models, and the log `{}`", stored.len(), snapshot.num_models());
+            findings.push(finding("models", problem));
+        }
+        for (table, counts) in &self.states {
+            let mut states: HashMap<i64, i64> = HashMap::new();
+            for (id, _) in counts.keys() {
+                *states.entry(*id).or_default() += 1;
+            }
+            for (id, (_, expected)) in &self.models {
+                let found = states.get(id).copied().unwrap_or(0);
+                if found != *expected {
+                    let problem =
+                        format!("model `{id}` has `{found}` states instead of `{expected}`");
+                    findings.push(finding(table, problem));
+                }
+            }
+        }
+        findings
+    }
+}
