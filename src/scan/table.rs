@@ -1,0 +1,134 @@
+//! A stored table as a DataFusion table: its Parquet files, as of a snapshot.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, project_schema};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use crate::error::Result;
+use crate::store::DataFile;
+
+/// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
+/// of weights would be 80 MB.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// A stored table as of one snapshot. What it scans never changes; its
+/// statistics come from the log, so that counting and pruning read no file.
+#[derive(Debug)]
+pub struct StoreTable {
+    schema: SchemaRef,
+    url: ObjectStoreUrl,
+    files: Vec<PartitionedFile>,
+    statistics: Statistics,
+}
+
+impl StoreTable {
+    /// The table with `schema` whose rows are in `files`.
+    pub(super) fn new(schema: SchemaRef, files: &[Arc<DataFile>]) -> Result<Self> {
+        let total = files.iter().map(|file| file.rows).sum();
+        let span = |key: fn(&DataFile) -> Option<(i64, i64)>| {
+            files.iter().filter_map(|file| key(file)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        };
+        let statistics =
+            statistics(&schema, total, span(|file| file.model_id), span(|file| file.epoch));
+        let partitioned = files.iter().map(|file| {
+            let statistics = statistics_of(&schema, file);
+            PartitionedFile::new(&file.path, file.bytes).with_statistics(Arc::new(statistics))
+        });
+        let files = partitioned.collect();
+        Ok(Self { schema, url: super::store_url()?, files, statistics })
+    }
+
+    /// Rows per batch when the columns at `projection` are read.
+    fn batch_rows(&self, projection: Option<&Vec<usize>>, default: usize) -> usize {
+        let width = |index: &usize| match self.schema.field(*index).data_type() {
+            DataType::FixedSizeList(_, length) => usize::try_from(*length).unwrap_or(0) * 4,
+            _ => 8,
+        };
+        let row_bytes: usize = match projection {
+            Some(columns) => columns.iter().map(width).sum(),
+            None => (0..self.schema.fields().len()).map(|index| width(&index)).sum(),
+        };
+        (BATCH_BYTES / row_bytes.max(1)).clamp(1, default)
+    }
+}
+
+#[async_trait]
+impl TableProvider for StoreTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
+    }
+
+    /// Filters are not looked at here: the physical optimiser hands them to the
+    /// Parquet source, dynamic ones included, which prunes files by their
+    /// statistics, row groups and pages by theirs.
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        if self.files.is_empty() {
+            let schema = project_schema(&self.schema, projection)?;
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let options = &state.config_options().execution;
+        let source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_table_parquet_options(state.default_table_options().parquet);
+        let groups = FileGroup::new(self.files.clone()).split_files(options.target_partitions);
+        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(self.statistics.clone())
+            .with_projection_indices(projection.cloned())?
+            .with_batch_size(Some(self.batch_rows(projection, options.batch_size.into())))
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+fn statistics_of(schema: &SchemaRef, file: &DataFile) -> Statistics {
+    statistics(schema, file.rows, file.model_id, file.epoch)
+}
+
+/// Row count, and the ranges of the key columns.
+fn statistics(
+    schema: &SchemaRef,
+    rows: u64,
+    model_id: Option<(i64, i64)>,
+    epoch: Option<(i64, i64)>,
+) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
+    for (name, range) in [("model_id", model_id), ("epoch", epoch)] {
+        if let (Ok(index), Some((min, max))) = (schema.index_of(name), range) {
+            statistics.column_statistics[index] = ColumnStatistics {
+                null_count: Precision::Exact(0),
+                min_value: Precision::Exact(ScalarValue::Int64(Some(min))),
+                max_value: Precision::Exact(ScalarValue::Int64(Some(max))),
+                ..ColumnStatistics::new_unknown()
+            };
+        }
+    }
+    statistics
+}

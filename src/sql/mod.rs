@@ -1,0 +1,15 @@
+//! SQL over a snapshot of a store.
+//!
+//! Owns the session (one for command line, tests and library), its views, the
+//! SQL functions, named queries and the wording of SQL errors. The tables come
+//! from `scan`; printing rows is `cli`'s.
+
+mod diagnostic;
+mod functions;
+mod named;
+mod session;
+mod views;
+
+pub use functions::all as functions;
+pub use named::{NamedQuery, Parameter, ParameterType, named_queries};
+pub use session::{Rows, Session};

@@ -1,0 +1,177 @@
+//! The session: the one place where tables, functions and settings meet.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+
+use super::{diagnostic, functions, views};
+use crate::error::{Error, Kind, Result};
+use crate::scan;
+use crate::store::{Snapshot, Store};
+
+/// Answers SQL over one snapshot of a store. Later commits do not change its
+/// answers.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+    store: Store,
+    snapshot: Arc<Snapshot>,
+}
+
+/// The rows a query yields, batch by batch.
+pub struct Rows {
+    stream: SendableRecordBatchStream,
+    session: Session,
+}
+
+impl Session {
+    /// A session over `snapshot` of `store`.
+    pub async fn new(store: &Store, snapshot: &Snapshot) -> Result<Self> {
+        let context = SessionContext::new_with_config(config());
+        let url = scan::store_url()?;
+        context.register_object_store(url.as_ref(), Arc::clone(store.objects()));
+        for function in functions::all() {
+            context.register_udf(function);
+        }
+        let session = Self { context, store: store.clone(), snapshot: Arc::new(snapshot.clone()) };
+        for (name, table) in scan::tables(snapshot)? {
+            let registered = session.context.register_table(&name, table);
+            registered
+                .map_err(|error| Error::internal(format!("table `{name}`")).with_source(error))?;
+        }
+        views::register(&session.context, snapshot).await?;
+        Ok(session)
+    }
+
+    /// Answers one SQL query.
+    ///
+    /// # Errors
+    /// `Invalid` with the position and a suggestion if the query is wrong.
+    pub async fn sql(&self, sql: &str) -> Result<Rows> {
+        self.sql_with(sql, Vec::new()).await
+    }
+
+    /// Answers a query with values for its `$name` parameters.
+    pub async fn sql_with(&self, sql: &str, values: Vec<(String, ScalarValue)>) -> Result<Rows> {
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let run = async {
+            let mut frame = self.context.sql_with_options(sql, read_only).await?;
+            if !values.is_empty() {
+                frame = frame.with_param_values(values.into_iter().collect::<HashMap<_, _>>())?;
+            }
+            frame.execute_stream().await
+        };
+        match run.await {
+            Ok(stream) => Ok(Rows { stream, session: self.clone() }),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// A batch as rows, to be written where the rows of queries are.
+    pub async fn values(&self, batch: RecordBatch) -> Result<Rows> {
+        let run = async { self.context.read_batch(batch)?.execute_stream().await };
+        match run.await {
+            Ok(stream) => Ok(Rows { stream, session: self.clone() }),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// The snapshot that is asked.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The names of all tables and views.
+    pub fn tables(&self) -> Vec<String> {
+        let schema =
+            self.context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
+        let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
+        names.sort_unstable();
+        names
+    }
+
+    /// The columns of a table or view.
+    pub async fn schema(&self, table: &str) -> Result<SchemaRef> {
+        let provider = self.context.table_provider(table).await.map_err(|_| {
+            let tables = self.tables();
+            let names: Vec<&str> = tables.iter().map(String::as_str).collect();
+            Error::not_allowed("table", table, &names)
+        })?;
+        Ok(provider.schema())
+    }
+
+    /// What a failure of DataFusion means. If stored bytes may be the reason,
+    /// looks which file is damaged: that takes time, and there is nothing better
+    /// to do with it.
+    async fn explain(&self, error: DataFusionError) -> Error {
+        let explained = diagnostic::explain(error, &self.tables());
+        if explained.kind() != Kind::Corrupt {
+            return explained;
+        }
+        match self.store.first_damaged(&self.snapshot).await {
+            Some(finding) => Error::corrupt(format!("`{}` {}", finding.place, finding.problem))
+                .with_hint(
+                    "other tables still work; `zoolake verify` lists everything that is damaged",
+                )
+                .with_source(explained),
+            None => explained,
+        }
+    }
+}
+
+impl Rows {
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next batch, or `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self.stream.next().await {
+            None => Ok(None),
+            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Err(error)) => Err(self.session.explain(error).await),
+        }
+    }
+
+    /// All batches.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+fn config() -> SessionConfig {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_target_partitions(threads);
+    let options = config.options_mut();
+    // Positions in error messages.
+    options.sql_parser.collect_spans = true;
+    // Rows are wide: a filter on keys should decide before weights are decoded,
+    // and scattered rows should not decode everything between them.
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.force_filter_selections = true;
+    // Statistics come from the log. Collecting them from files would reserve
+    // memory by the width of a value, which for weights is megabytes.
+    options.execution.collect_statistics = false;
+    // Text stays Utf8 on its way to files that other tools read.
+    options.execution.parquet.schema_force_view_types = false;
+    config
+}

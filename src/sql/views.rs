@@ -1,0 +1,75 @@
+//! Views: other shapes of the stored tables, computed when asked.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use datafusion::datasource::ViewTable;
+use datafusion::prelude::SessionContext;
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+use crate::scan;
+use crate::store::Snapshot;
+
+/// `states`: one row per state with everything but weights.
+const STATES: &str = "\
+    SELECT m.*, e.epoch, e.train_loss, e.train_acc, e.val_loss, e.val_acc, e.test_loss, \
+           e.test_acc, e.train_acc - e.test_acc AS ggap, e.sparsity, e.seconds \
+    FROM models m JOIN epochs e ON m.model_id = e.model_id";
+
+/// `weights` of a store without any.
+const NO_WEIGHTS: &str = "\
+    SELECT model_id, epoch, '' AS arch, '' AS tensor, \
+           arrow_cast(make_array(0.0), 'List(Float32)') AS weights \
+    FROM epochs WHERE false";
+
+/// Registers `states`, `weights` and `vectors_<arch>`.
+pub(super) async fn register(context: &SessionContext, snapshot: &Snapshot) -> Result<()> {
+    let mut tensors: Vec<String> = Vec::new();
+    for arch in scan::archs(snapshot) {
+        view(context, &format!("vectors_{}", arch.name()), &vectors(&arch)).await?;
+        tensors.push(long_form(&arch));
+    }
+    let weights =
+        if tensors.is_empty() { NO_WEIGHTS.to_owned() } else { tensors.join(" UNION ALL ") };
+    view(context, "weights", &weights).await?;
+    view(context, "states", STATES).await
+}
+
+/// `vectors_<arch>`: all tensors of a state as one vector, in layout order.
+fn vectors(arch: &Arch) -> String {
+    let columns: Vec<String> =
+        arch.layout().tensors().iter().map(|tensor| format!("\"{}\"", tensor.name)).collect();
+    format!(
+        "SELECT model_id, epoch, vector_concat({}) AS weights FROM weights_{}",
+        columns.join(", "),
+        arch.name()
+    )
+}
+
+/// `weights`: one row per state and tensor. Each branch reads one column, and a
+/// filter on `tensor` leaves only the branches it wants.
+fn long_form(arch: &Arch) -> String {
+    let mut sql = String::new();
+    for tensor in arch.layout().tensors() {
+        let union = if sql.is_empty() { "" } else { " UNION ALL " };
+        let (arch, tensor) = (arch.name(), &tensor.name);
+        let _ = write!(
+            sql,
+            "{union}SELECT model_id, epoch, '{arch}' AS arch, '{tensor}' AS tensor, \
+             arrow_cast(\"{tensor}\", 'List(Float32)') AS weights FROM weights_{arch}"
+        );
+    }
+    sql
+}
+
+async fn view(context: &SessionContext, name: &str, sql: &str) -> Result<()> {
+    let register = async {
+        let plan = context.state().create_logical_plan(sql).await?;
+        context.register_table(name, Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))
+    };
+    register
+        .await
+        .map(drop)
+        .map_err(|error| Error::internal(format!("view `{name}`: {error}")).with_source(error))
+}
