@@ -1,0 +1,102 @@
+//! The command line: one file per subcommand.
+//!
+//! Owns stdout (data only), stderr (everything else), progress and exit codes:
+//! 0 done, 1 failed, 2 wrong usage, 75 interrupted but resumable. The rest of
+//! the library never prints.
+
+mod demo;
+mod describe;
+mod display;
+mod env_vars;
+mod output;
+mod place;
+mod progress;
+mod query;
+mod sql;
+mod stdout;
+mod train;
+mod verify;
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Kind, Result};
+
+/// Train, store and query model zoos: populations of neural networks.
+///
+/// A store is a folder or a bucket of plain Parquet files, which pandas, Polars
+/// and DuckDB read without zoolake. Start with `zoolake demo`.
+#[derive(Debug, Parser)]
+#[command(name = "zoolake", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Train(train::Train),
+    Sql(sql::Sql),
+    Query(query::Query),
+    Describe(describe::Describe),
+    Verify(verify::Verify),
+}
+
+/// The failure of an interrupted run that running again resumes (`EX_TEMPFAIL`).
+const EXIT_INTERRUPTED: u8 = 75;
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            match error.kind() {
+                Kind::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Deep queries recurse deeply.
+        .thread_stack_size(8 << 20)
+        .build()
+        .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
+    let spawned = runtime.spawn(async move {
+        match command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Train(train) => train.run().await,
+            Command::Sql(sql) => sql.run().await,
+            Command::Query(query) => query.run().await,
+            Command::Describe(describe) => describe.run().await,
+            Command::Verify(verify) => verify.run().await,
+        }
+    });
+    runtime
+        .block_on(spawned)
+        .map_err(|error| Error::internal("the command panicked").with_source(error))?
+}
+
+/// `error: what happened`, and what to do about it.
+fn report(error: &Error) {
+    progress::note(&format!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        progress::note(&format!("hint: {hint}"));
+    }
+    if error.kind() == Kind::Internal {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            progress::note(&format!("caused by: {error}"));
+            cause = error.source();
+        }
+        progress::note("hint: this is a bug in zoolake: please report it");
+    }
+}

@@ -1,0 +1,79 @@
+//! The arguments that say which store, and as of when.
+
+use clap::Args;
+
+use super::env_vars;
+use crate::error::{Kind, Result};
+use crate::sql::Session;
+use crate::store::{CloudOptions, Location, Store};
+
+/// How to reach stores in a cloud.
+#[derive(Debug, Args)]
+pub(super) struct Cloud {
+    /// URL of an S3-compatible service, such as `http://localhost:9000`
+    #[arg(long, value_name = "URL", env = env_vars::ENDPOINT_URL, hide_env_values = true)]
+    endpoint_url: Option<String>,
+
+    /// Permit plain HTTP to the service
+    #[arg(long)]
+    allow_http: bool,
+}
+
+impl Cloud {
+    fn options(&self) -> CloudOptions {
+        CloudOptions { endpoint_url: self.endpoint_url.clone(), allow_http: self.allow_http }
+    }
+
+    /// A store to read.
+    pub(super) async fn open(&self, store: &str) -> Result<Store> {
+        Store::open(Location::existing(store, &self.options())?).await
+    }
+
+    /// The store, if there is one yet.
+    pub(super) async fn open_if_any(&self, store: &str) -> Result<Option<Store>> {
+        match Location::existing(store, &self.options()) {
+            Ok(location) => Store::open_if_any(location).await,
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A store to write, created if it is not there.
+    pub(super) async fn open_or_create(&self, store: &str) -> Result<Store> {
+        Store::open_or_create(Location::new(store, &self.options())?).await
+    }
+}
+
+/// Which store to read.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// The store: a folder, `s3://bucket/path`, `gs://bucket/path` or `az://container/path`
+    #[arg(short, long, value_name = "URL", env = env_vars::STORE)]
+    pub(super) store: String,
+
+    #[command(flatten)]
+    pub(super) cloud: Cloud,
+}
+
+/// Which state of which store to ask.
+#[derive(Debug, Args)]
+pub(super) struct PlaceAndTime {
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Read the store as it was after commit N; `SELECT * FROM snapshots` lists them
+    #[arg(long, value_name = "N")]
+    pub(super) at: Option<u64>,
+}
+
+impl PlaceAndTime {
+    /// A session over the store.
+    pub(super) async fn session(&self) -> Result<Session> {
+        let store = self.place.cloud.open(&self.place.store).await?;
+        let snapshot = match self.at {
+            Some(version) => store.snapshot_at(version).await?,
+            None => store.snapshot().await?,
+        };
+        Session::new(&store, &snapshot).await
+    }
+}

@@ -1,0 +1,53 @@
+//! `zoolake verify`: is everything there, as it was written?
+
+use clap::Args;
+
+use super::display::{bytes, thousands};
+use super::place::Place;
+use super::stdout::print;
+use crate::error::{Error, Result};
+
+/// Check that a store is sound
+///
+/// Reads every log entry and every file, compares sizes and SHA-256 checksums, and checks that
+/// each model is there exactly once with all its states. Exits with 1 if anything is damaged.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Verify {
+    pub(super) async fn run(self) -> Result<()> {
+        let store = self.place.cloud.open(&self.place.store).await?;
+        let report = store.verify().await?;
+        let mut text = String::new();
+        for finding in &report.findings {
+            text += &format!("{}: {}\n", finding.place, finding.problem);
+        }
+        if report.findings.is_empty() {
+            text += &format!(
+                "sound: {} models in {} files, {}, at commit {}\n",
+                thousands(report.models as u64),
+                thousands(report.files as u64),
+                bytes(report.bytes),
+                report.version
+            );
+        }
+        if report.unreferenced > 0 {
+            text += &format!(
+                "{} files belong to no commit: killed writers left them, they do no harm\n",
+                report.unreferenced
+            );
+        }
+        print(&text)?;
+        match report.findings.len() {
+            0 => Ok(()),
+            findings => Err(Error::corrupt(format!(
+                "store `{}` is damaged in {findings} place{}",
+                store.location(),
+                if findings == 1 { "" } else { "s" }
+            ))),
+        }
+    }
+}
