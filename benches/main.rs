@@ -1,0 +1,165 @@
+//! What users wait for: training, committing, scanning, grouping.
+//!
+//! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
+//! what they are compared with.
+
+#![expect(missing_docs, reason = "benchmarks")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tokio::runtime::Runtime;
+use zoolake::arch::Arch;
+use zoolake::dataset::{Dataset, Split};
+use zoolake::sql::Session;
+use zoolake::store::{CloudOptions, Location, Store};
+use zoolake::train::{
+    CandleEngine, Engine, Metrics, Purpose, State, Stream, Trained, initial_weights,
+};
+use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer};
+
+fn hyper(activation: Activation, dropout: f64, seed: u64) -> Hyper {
+    Hyper {
+        activation,
+        init: Init::KaimingUniform,
+        optimizer: Optimizer::Adam,
+        lr: 1e-3,
+        weight_decay: 1e-3,
+        dropout,
+        momentum: 0.9,
+        batch_size: 10,
+        epochs: 50,
+        seed,
+    }
+}
+
+/// Optimiser steps of one model on one thread, batch 10.
+fn training(criterion: &mut Criterion) {
+    const STEPS: usize = 50;
+    let mut group = criterion.benchmark_group("train");
+    group.sample_size(10).throughput(Throughput::Elements(STEPS as u64));
+    for (arch, activation, dropout) in [
+        ("cnn_s", Activation::Tanh, 0.0),
+        ("cnn_s", Activation::Relu, 0.0),
+        ("cnn_s", Activation::Gelu, 0.0),
+        ("cnn_s", Activation::Tanh, 0.5),
+        ("cnn_m", Activation::Gelu, 0.0),
+    ] {
+        let arch = Arch::by_name(arch).unwrap();
+        let dataset = zoolake::dataset::load("digits", arch.input(), None).unwrap();
+        let hyper = hyper(activation, dropout, 1);
+        let weights = initial_weights(arch.layout(), &hyper);
+        let engine = CandleEngine::cpu();
+        let mut network = engine.network(&arch, &hyper, &dataset, &weights).unwrap();
+        let order: Vec<u32> = (0..(STEPS * hyper.batch_size) as u32).collect();
+        let mut draws = Stream::new(1, Purpose::Dropout);
+        let name = format!("{}/{}/dropout {dropout}", arch.name(), activation.name());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| network.train_epoch(black_box(&order), &mut draws).unwrap());
+        });
+    }
+    group.finish();
+    evaluation(criterion);
+}
+
+/// Images evaluated per second, as after every epoch.
+fn evaluation(criterion: &mut Criterion) {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let dataset: Dataset = zoolake::dataset::load("digits", arch.input(), None).unwrap();
+    let split: &Split = &dataset.train;
+    let hyper = hyper(Activation::Tanh, 0.0, 1);
+    let engine = CandleEngine::cpu();
+    let weights = initial_weights(arch.layout(), &hyper);
+    let network = engine.network(&arch, &hyper, &dataset, &weights).unwrap();
+    let mut group = criterion.benchmark_group("evaluate");
+    group.sample_size(10).throughput(Throughput::Elements(split.len() as u64));
+    group.bench_function("cnn_s/tanh", |bencher| bencher.iter(|| network.evaluate(split).unwrap()));
+    group.finish();
+}
+
+/// A model whose weights are random: what encoders make of noise is their floor.
+fn noise(index: u64, epochs: usize) -> Trained {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let activation = Activation::ALL[index as usize % Activation::ALL.len()];
+    let model =
+        Model::new("noise", index as usize, "digits", arch.name(), hyper(activation, 0.0, index));
+    let mut stream = Stream::new(index, Purpose::Init);
+    let states = (0..=epochs).map(|epoch| State {
+        epoch,
+        train: Metrics { loss: 1.0, accuracy: f64::from(stream.uniform()) },
+        val: None,
+        test: Metrics { loss: 1.0, accuracy: f64::from(stream.uniform()) },
+        weights: (0..arch.layout().num_params()).map(|_| stream.normal()).collect(),
+        seconds: 1.0,
+    });
+    Trained { states: states.collect(), model }
+}
+
+const MODELS: u64 = 200;
+const EPOCHS: usize = 50;
+const WEIGHT_BYTES: u64 = MODELS * (EPOCHS as u64 + 1) * 2464 * 4;
+
+/// One commit of 50 MB of weights, durable on the local disk.
+fn commit(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let trained: Vec<Trained> = (0..100).map(|index| noise(index, EPOCHS)).collect();
+    let bytes: usize = trained.iter().map(Trained::weight_bytes).sum();
+    let mut group = criterion.benchmark_group("commit");
+    group.sample_size(10).throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function("local disk, 100 models", |bencher| {
+        bencher.iter_with_large_drop(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let place = Location::new(folder.path().to_str().unwrap(), &CloudOptions::default());
+            runtime.block_on(async {
+                let store = Store::open_or_create(place.unwrap()).await.unwrap();
+                store.writer().await.unwrap().commit(&trained, "train").await.unwrap();
+            });
+            folder
+        });
+    });
+    group.finish();
+}
+
+/// Queries over 200 models of 51 states, in memory.
+fn queries(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let session = runtime.block_on(async {
+        let store = Store::open_or_create(Location::memory()).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        for batch in 0..4 {
+            let models = batch * MODELS / 4..(batch + 1) * MODELS / 4;
+            let trained: Vec<Trained> = models.map(|index| noise(index, EPOCHS)).collect();
+            writer.commit(&trained, "train").await.unwrap();
+        }
+        Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap()
+    });
+    let run = |sql: &str| {
+        runtime.block_on(async { session.sql(sql).await.unwrap().collect().await.unwrap() })
+    };
+    let mut group = criterion.benchmark_group("scan");
+    group.sample_size(10).throughput(Throughput::Bytes(WEIGHT_BYTES));
+    group.bench_function("all weights", |bencher| {
+        bencher.iter(|| run("SELECT * FROM weights_cnn_s"));
+    });
+    group.bench_function("all vectors, norm", |bencher| {
+        bencher.iter(|| run("SELECT sum(vector_l2_norm(weights)) FROM vectors_cnn_s"));
+    });
+    group.finish();
+    let mut group = criterion.benchmark_group("query");
+    group.sample_size(20);
+    for (name, sql) in [
+        ("one tensor of all states", "SELECT \"conv1.weight\" FROM weights_cnn_s"),
+        ("last epoch of all models", "SELECT * FROM weights_cnn_s WHERE epoch = 50"),
+        (
+            "accuracy by activation",
+            "SELECT activation, avg(test_acc), stddev(test_acc) FROM states WHERE epoch = epochs GROUP BY activation",
+        ),
+        ("count", "SELECT count(*) FROM weights_cnn_s"),
+    ] {
+        group.bench_function(name, |bencher| bencher.iter(|| run(sql)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, training, commit, queries);
+criterion_main!(benches);

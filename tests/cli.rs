@@ -1,0 +1,243 @@
+//! The command line as users see it: what it prints, and how it exits.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use zoolake::store::{CloudOptions, Location, Store};
+
+use crate::fixture::{small_spec, synthetics};
+
+/// A folder with a store `zoo` of synthetic models.
+fn site() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("zoo");
+    tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(async {
+        let location = Location::new(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
+        let store = Store::open_or_create(location).await.unwrap();
+        store.writer().await.unwrap().commit(&synthetics(0..4), "train").await.unwrap();
+    });
+    folder
+}
+
+fn zoolake(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoolake"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    for variable in ["ZOOLAKE_STORE", "ZOOLAKE_DATA", "AWS_ENDPOINT_URL"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command and tells everything a user would see of it.
+fn transcript(folder: &Path, arguments: &[&str]) -> String {
+    let output = zoolake(folder, arguments).output().unwrap();
+    let shown: Vec<String> = arguments
+        .iter()
+        .map(|argument| match argument.contains([' ', '\'', '*', '\n']) {
+            true => format!("\"{argument}\""),
+            false => (*argument).to_owned(),
+        })
+        .collect();
+    let mut text = format!("$ zoolake {}\n", shown.join(" "));
+    for stream in [output.stdout, output.stderr] {
+        text += &String::from_utf8(stream).unwrap();
+    }
+    match output.status.code() {
+        Some(0) => text + "\n",
+        code => text + &format!("[exit {}]\n\n", code.unwrap()),
+    }
+}
+
+fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
+    commands.iter().map(|arguments| transcript(folder, arguments)).collect()
+}
+
+#[test]
+fn help() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: [&[&str]; 7] = [
+        &["--help"],
+        &["demo", "--help"],
+        &["train", "--help"],
+        &["sql", "--help"],
+        &["query", "--help"],
+        &["describe", "--help"],
+        &["verify", "--help"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+}
+
+#[test]
+fn formats() {
+    let folder = site();
+    let query = "SELECT seed, name, lr, momentum, test_acc, weights FROM states \
+                 JOIN vectors_cnn_s v ON v.model_id = states.model_id AND v.epoch = states.epoch \
+                 WHERE states.epoch = 3 AND seed IN (1, 2) ORDER BY seed";
+    let short = query.replace("weights", "array_slice(weights, 2, 4) AS w");
+    let mut text = transcript(folder.path(), &["sql", "-s", "zoo", query]);
+    for format in ["table", "markdown", "csv", "json", "ndjson"] {
+        text += &transcript(folder.path(), &["sql", "-s", "zoo", "--format", format, &short]);
+    }
+    text += &transcript(
+        folder.path(),
+        &["sql", "-s", "zoo", "--format", "csv", "SELECT 1 AS one WHERE false"],
+    );
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn describe_and_verify() {
+    let folder = site();
+    let commands: [&[&str]; 6] = [
+        &["describe", "-s", "zoo"],
+        &["describe", "-s", "zoo", "--at", "0"],
+        &["describe", "-s", "zoo", "epochs"],
+        &["describe", "-s", "zoo", "weights_cnn_s", "--format", "markdown"],
+        &["describe", "-s", "zoo", "vectors_cnn_s"],
+        &["verify", "-s", "zoo"],
+    ];
+    let mut settings = insta::Settings::clone_current();
+    // Sizes change with the version in the footer and with zstd.
+    settings.add_filter(r"( +)\d{4,6}( +)(one row|parameter)", "    [bytes]$2$3");
+    settings.add_filter(r"files, [\d.]+ kB", "files, [size]");
+    settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
+}
+
+#[test]
+fn named_queries() {
+    let folder = site();
+    let commands: [&[&str]; 4] = [
+        &["query"],
+        &["query", "zoos", "-s", "zoo"],
+        &["query", "best_models", "-s", "zoo", "-p", "k=2"],
+        &["query", "zoos", "--show"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+}
+
+#[test]
+fn dry_run() {
+    let folder = site();
+    std::fs::write(folder.path().join("zoo.toml"), small_spec("synthetic", 1200)).unwrap();
+    let commands: [&[&str]; 3] = [
+        &["train", "zoo.toml", "--store", "new", "--dry-run"],
+        &["train", "zoo.toml", "--store", "zoo", "--dry-run", "--limit", "7"],
+        &["train", "digits_demo", "--store", "zoo", "--dry-run"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+    assert!(!folder.path().join("new").exists(), "a dry run writes nothing");
+}
+
+#[test]
+fn wrong_input() {
+    let folder = site();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("typo.toml", &small_spec("typo", 1).replace("epochs", "epoch"));
+    write("value.toml", &small_spec("value", 1).replace("\"tanh\"", "[\"tanh\", \"tan\"]"));
+    write("mnist.toml", &small_spec("mnist", 1).replace("digits", "mnist"));
+    write("notes.txt", "not a store");
+    std::fs::create_dir_all(folder.path().join("foreign/.git")).unwrap();
+    write("foreign/thesis.tex", "text");
+    std::fs::create_dir_all(folder.path().join("newer")).unwrap();
+    write("newer/zoolake.json", "{\"format\": 2}");
+    let commands: [&[&str]; 28] = [
+        &["sql", "SELECT 1"],
+        &["sql", "-s", "missing", "SELECT 1"],
+        &["sql", "-s", "notes.txt", "SELECT 1"],
+        &["sql", "-s", "foreign", "SELECT 1"],
+        &["sql", "-s", "newer", "SELECT 1"],
+        &["sql", "-s", "ftp://host/zoo", "SELECT 1"],
+        &["sql", "-s", "zoo", "--at", "9", "SELECT 1"],
+        &["sql", "-s", "zoo", "SELEC 1"],
+        &["sql", "-s", "zoo", "SELECT *\nFROM models\nWHERE (lr > 1"],
+        &["sql", "-s", "zoo", "SELECT max(tst_acc) FROM states"],
+        &["sql", "-s", "zoo", "SELECT * FROM state"],
+        &["sql", "-s", "zoo", "SELECT * FROM weights_resnet18"],
+        &["sql", "-s", "zoo", "SELECT vector_men(weights) FROM weights"],
+        &["sql", "-s", "zoo", "SELECT 1/0"],
+        &["sql", "-s", "zoo", "DELETE FROM models"],
+        &["sql", "-s", "zoo", "SELECT 1; SELECT 2"],
+        &["sql", "-s", "zoo", "--file", "missing.sql"],
+        &["sql", "-s", "zoo", "-o", "result.xlsx", "SELECT 1"],
+        &["train", "digits_demo", "-s", "foreign", "--dry-run"],
+        &["query", "best_models"],
+        &["query", "best_model", "-s", "zoo"],
+        &["query", "best_models", "-s", "zoo", "-p", "k=many"],
+        &["describe", "state", "-s", "zoo"],
+        &["train", "typo.toml", "-s", "zoo"],
+        &["train", "value.toml", "-s", "zoo"],
+        &["train", "mnist.toml", "-s", "zoo"],
+        &["train", "mnist_seed", "-s", "zoo"],
+        &["train", "digits_demo", "-s", "foreign"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+}
+
+#[test]
+fn results_go_to_files_whole_or_not_at_all() {
+    use arrow::array::RecordBatch;
+    use arrow::ipc::reader::FileReader;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    let folder = site();
+    let query = "SELECT * FROM vectors_cnn_s ORDER BY model_id, epoch";
+    let read = |name: &str| std::fs::File::open(folder.path().join(name)).unwrap();
+    for name in ["result.parquet", "result.arrow"] {
+        let run = transcript(folder.path(), &["sql", "-s", "zoo", "-o", name, query]);
+        assert!(run.ends_with("epoch\"\n\n"), "{run}");
+    }
+    let rows = |batches: Vec<RecordBatch>| {
+        arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+    };
+    let parquet = ParquetRecordBatchReaderBuilder::try_new(read("result.parquet")).unwrap();
+    let parquet = rows(parquet.build().unwrap().map(|batch| batch.unwrap()).collect());
+    let ipc = FileReader::try_new(read("result.arrow"), None).unwrap();
+    let ipc = rows(ipc.map(|batch| batch.unwrap()).collect());
+    assert_eq!(parquet, ipc);
+    assert_eq!(parquet.num_rows(), 16);
+
+    // A query that fails half way leaves the older result.
+    let failing =
+        "SELECT vector_dot(weights, CASE WHEN epoch = 3 THEN [1.0] END) FROM vectors_cnn_s";
+    let run = transcript(folder.path(), &["sql", "-s", "zoo", "-o", "result.parquet", failing]);
+    assert!(run.contains("vectors have 2464 and 1 values"), "{run}");
+    let kept = ParquetRecordBatchReaderBuilder::try_new(read("result.parquet")).unwrap();
+    assert_eq!(kept.metadata().file_metadata().num_rows(), 16);
+    let names = std::fs::read_dir(folder.path()).unwrap();
+    assert_eq!(names.count(), 3, "the store and two results: no partial file stays");
+}
+
+#[test]
+fn a_broken_pipe_is_no_failure() {
+    let folder = site();
+    for format in ["csv", "ndjson", "table", "json", "arrow", "parquet", "markdown"] {
+        let query = "SELECT value FROM generate_series(1, 300000)";
+        let mut child = zoolake(folder.path(), &["sql", "-s", "zoo", "--format", format, query])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0];
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut first).unwrap();
+        drop(stdout);
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && stderr.is_empty(), "{format}: {stderr}");
+    }
+}
+
+#[test]
+fn a_query_comes_from_a_file_or_standard_input_too() {
+    let folder = site();
+    std::fs::write(folder.path().join("q.sql"), "SELECT count(*) AS n FROM models").unwrap();
+    let from_file =
+        zoolake(folder.path(), &["sql", "-s", "zoo", "--format", "csv", "-f", "q.sql"]).output();
+    assert_eq!(from_file.unwrap().stdout, b"n\n4\n");
+    let stdin = std::fs::File::open(folder.path().join("q.sql")).unwrap();
+    let from_stdin =
+        zoolake(folder.path(), &["sql", "-s", "zoo", "--format", "csv", "-"]).stdin(stdin).output();
+    assert_eq!(from_stdin.unwrap().stdout, b"n\n4\n");
+}

@@ -1,0 +1,181 @@
+//! Processes that are killed, stopped or racing, with the real program on a real
+//! disk: the store opens, verifies and resumes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::fixture::small_spec;
+
+struct Site {
+    folder: TempDir,
+    spec: PathBuf,
+}
+
+impl Site {
+    fn new(models: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("zoo.toml");
+        std::fs::write(&spec, small_spec("crash", models)).unwrap();
+        Self { folder, spec }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    fn zoolake(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoolake"));
+        command.env("ZOOLAKE_STORE", self.store()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts training; every finished model is committed at once.
+    fn train(&self) -> Child {
+        self.zoolake()
+            .arg("train")
+            .arg(&self.spec)
+            .args(["--jobs", "1", "--commit-after", "0"])
+            .spawn()
+            .unwrap()
+    }
+
+    /// The rows of a query as CSV.
+    fn rows(&self, query: &str) -> String {
+        let output = self.zoolake().args(["sql", "--format", "csv", query]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The value of a query with one row and one column.
+    fn value(&self, query: &str) -> String {
+        self.rows(query).lines().nth(1).unwrap_or_default().to_owned()
+    }
+
+    fn verify(&self) {
+        let output = self.zoolake().arg("verify").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    }
+
+    /// Waits until commit `version` is there.
+    fn wait_for_commit(&self, version: u64) {
+        let entry = self.store().join(format!("log/{version:020}.json"));
+        wait_until(|| entry.exists());
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "waited too long");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// All weights of all states, summed up in two numbers each.
+const FINGERPRINT: &str = "SELECT model_id, epoch, vector_mean(weights), vector_l2_norm(weights) \
+                           FROM vectors_cnn_s ORDER BY model_id, epoch";
+
+#[test]
+fn a_killed_process_leaves_a_store_that_verifies_and_resumes() {
+    let (killed, whole) = (Site::new(6), Site::new(6));
+    // Kill it ever later: while it creates the store, trains, and commits.
+    for round in 0..8_u64 {
+        let mut child = killed.train();
+        if round % 2 == 1 {
+            killed.wait_for_commit(round.div_ceil(2));
+        }
+        std::thread::sleep(Duration::from_millis(7 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if killed.store().join("zoolake.json").exists() {
+            killed.verify();
+        }
+    }
+    for site in [&killed, &whole] {
+        let output = site.train().wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        site.verify();
+        assert_eq!(site.value("SELECT count(*) FROM models"), "6");
+    }
+    assert_eq!(killed.rows(FINGERPRINT), whole.rows(FINGERPRINT), "resumed as if nothing had been");
+}
+
+#[test]
+fn two_processes_lose_and_duplicate_nothing() {
+    let site = Site::new(5);
+    let racers = [site.train(), site.train(), site.train()];
+    for racer in racers {
+        let output = racer.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    site.verify();
+    assert_eq!(site.value("SELECT count(*) FROM models"), "5");
+    assert_eq!(site.value("SELECT count(*) FROM weights_cnn_s"), "10");
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_and_ctrl_c_keep_what_is_finished_and_exit_with_75() {
+    for signal in ["TERM", "INT"] {
+        let site = Site::new(400);
+        let child = site.train();
+        site.wait_for_commit(1);
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(75), "{}", text(&output));
+        assert!(text(&output).contains("hint: run the same command again to go on"));
+        site.verify();
+        let models: usize = site.value("SELECT count(*) FROM models").parse().unwrap();
+        assert!((1..400).contains(&models), "{models}");
+    }
+}
+
+#[test]
+fn a_finished_zoo_is_not_trained_again() {
+    let site = Site::new(1);
+    for _ in 0..2 {
+        let output = site.train().wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    assert_eq!(site.value("SELECT max(version) FROM snapshots"), "1");
+}
+
+/// A full disk: a file system of a few pages, where one can be mounted.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing_that_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = |folder: &Path| {
+        let options = ["-t", "tmpfs", "-o", "size=96k", "tmpfs"];
+        Command::new("mount").args(options).arg(folder).stderr(Stdio::null()).status()
+    };
+    if !mount(folder.path()).is_ok_and(|status| status.success()) {
+        println!("SKIPPED a_full_disk: it takes the right to mount a file system");
+        return;
+    }
+    let site = Site::new(40);
+    let store = folder.path().join("store");
+    let run = |arguments: &[&str]| {
+        site.zoolake().args(arguments).env("ZOOLAKE_STORE", &store).output().unwrap()
+    };
+    let spec = site.spec.to_str().unwrap();
+    let training = run(&["train", spec, "--commit-after", "0"]);
+    let verified = run(&["verify"]);
+    let unmounted = Command::new("umount").arg(folder.path()).status().unwrap();
+    assert_eq!(training.status.code(), Some(1), "{}", text(&training));
+    assert!(text(&training).contains("hint: free space there"), "{}", text(&training));
+    assert!(verified.status.success(), "{}", text(&verified));
+    assert!(unmounted.success());
+}

@@ -1,0 +1,13 @@
+//! What users do, tested as they do it. One binary: each one links DataFusion.
+
+#![expect(missing_docs, reason = "tests")]
+
+mod cli;
+mod crash;
+mod faults;
+mod fixture;
+mod named_queries;
+mod races;
+mod slt;
+mod store;
+mod training;

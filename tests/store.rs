@@ -1,0 +1,165 @@
+//! A store: what is committed is there, once, and says so.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float32Type, Int64Type};
+use object_store::ObjectStoreExt;
+use zoolake::Kind;
+use zoolake::sql::Session;
+use zoolake::store::{CloudOptions, Location, Store};
+
+use crate::fixture::{synthetic, synthetic_store, synthetics};
+
+async fn count(store: &Store, sql: &str) -> i64 {
+    let session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
+    let rows = session.sql(sql).await.unwrap().collect().await.unwrap();
+    rows[0].column(0).as_primitive::<Int64Type>().value(0)
+}
+
+#[tokio::test]
+async fn what_is_committed_is_there_and_verifies() {
+    let store = synthetic_store().await;
+    let report = store.verify().await.unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!((report.version, report.models, report.unreferenced), (2, 4, 0));
+    assert_eq!(count(&store, "SELECT count(*) FROM models").await, 4);
+    assert_eq!(count(&store, "SELECT count(*) FROM weights_cnn_s").await, 16);
+    assert_eq!(count(&store, "SELECT count(*) FROM tensors").await, 10, "one layout, written once");
+}
+
+#[tokio::test]
+async fn weights_come_back_bit_by_bit_in_order() {
+    let store = synthetic_store().await;
+    let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    for index in 0..4 {
+        let trained = synthetic(index, 3);
+        let sql = format!(
+            "SELECT weights FROM vectors_cnn_s WHERE model_id = {} ORDER BY epoch",
+            trained.model.id
+        );
+        let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
+        let batch = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
+        let column = batch.column(0).as_fixed_size_list();
+        assert_eq!(column.len(), trained.states.len());
+        for (row, state) in trained.states.iter().enumerate() {
+            assert_eq!(
+                column.value(row).as_primitive::<Float32Type>().values(),
+                &state.weights[..]
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn committing_again_adds_nothing() {
+    let store = synthetic_store().await;
+    let mut writer = store.writer().await.unwrap();
+    let commit = writer.commit(&synthetics(0..4), "train").await.unwrap();
+    assert_eq!((commit.version, commit.added, commit.already_there), (2, 0, 4));
+    let commit = writer.commit(&synthetics(2..6), "train").await.unwrap();
+    assert_eq!((commit.version, commit.added, commit.already_there), (3, 2, 2));
+    assert_eq!(store.verify().await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_model_twice_in_one_commit_is_stored_once() {
+    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let twice = [synthetic(0, 3), synthetic(0, 3)];
+    let commit = store.writer().await.unwrap().commit(&twice, "train").await.unwrap();
+    assert_eq!((commit.added, commit.already_there), (1, 1));
+    assert_eq!(store.verify().await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn older_states_stay_readable() {
+    let store = synthetic_store().await;
+    assert_eq!(store.snapshot_at(0).await.unwrap().num_models(), 0);
+    assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 3);
+    assert_eq!(store.snapshot_at(2).await.unwrap(), store.snapshot().await.unwrap());
+    let error = store.snapshot_at(3).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    assert_eq!(error.to_string(), "store `memory://` has no commit `3`: the newest is `2`");
+}
+
+#[tokio::test]
+async fn a_folded_log_opens_to_the_same_snapshot() {
+    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let mut writer = store.writer().await.unwrap();
+    for index in 0..43 {
+        writer.commit(&[synthetic(index, 0)], "train").await.unwrap();
+    }
+    let folded = object_store::path::Path::from("log/00000000000000000040.snapshot.json");
+    store.objects().head(&folded).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap(), *writer.snapshot());
+    assert_eq!(store.snapshot_at(21).await.unwrap().num_models(), 21);
+    assert_eq!(store.verify().await.unwrap().findings, []);
+    // A damaged folded log costs time, not data; `verify` says so.
+    store.objects().put(&folded, "{".into()).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap(), *writer.snapshot());
+    assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+}
+
+#[tokio::test]
+async fn damage_is_named_with_what_still_works() {
+    let store = synthetic_store().await;
+    let snapshot = store.snapshot().await.unwrap();
+    let file = snapshot.files().find(|file| file.table.to_string() == "epochs").unwrap();
+    let path = object_store::path::Path::from(file.path.as_str());
+    let whole = store.objects().get(&path).await.unwrap().bytes().await.unwrap();
+
+    let half = whole.slice(..whole.len() / 2);
+    store.objects().put(&path, half.into()).await.unwrap();
+    let session = Session::new(&store, &snapshot).await.unwrap();
+    let failed = match session.sql("SELECT max(test_acc) FROM epochs").await {
+        Ok(rows) => rows.collect().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(failed.kind(), Kind::Corrupt);
+    assert!(failed.to_string().starts_with(&format!("`{path}` has `")), "{failed}");
+    assert!(failed.hint().unwrap().contains("other tables still work"));
+    assert_eq!(count(&store, "SELECT count(DISTINCT zoo) FROM models").await, 1);
+
+    let mut flipped = whole.to_vec();
+    flipped[10] ^= 1;
+    store.objects().put(&path, flipped.into()).await.unwrap();
+    let findings = store.verify().await.unwrap().findings;
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].problem.contains("SHA-256"), "{findings:?}");
+
+    store.objects().delete(&path).await.unwrap();
+    let findings = store.verify().await.unwrap().findings;
+    assert!(findings[0].problem.contains("is missing"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_log_entry_is_named_and_older_states_open() {
+    let store = synthetic_store().await;
+    let entry = object_store::path::Path::from("log/00000000000000000002.json");
+    store.objects().put(&entry, "{\"format\": 1,".into()).await.unwrap();
+    let error = store.snapshot().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains("log/00000000000000000002.json` is damaged"), "{error}");
+    assert!(error.hint().unwrap().starts_with("`--at 1` reads the store as it was before"));
+    assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 3);
+    assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place =
+        || Location::new(folder.path().to_str().unwrap(), &CloudOptions::default()).unwrap();
+    let error = Store::open(place()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+
+    std::fs::write(folder.path().join("thesis.tex"), "text").unwrap();
+    let error = Store::open_or_create(place()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.to_string().ends_with("it has `thesis.tex`"), "{error}");
+    std::fs::remove_file(folder.path().join("thesis.tex")).unwrap();
+
+    Store::open_or_create(place()).await.unwrap();
+    std::fs::write(folder.path().join("zoolake.json"), "{\"format\": 9}").unwrap();
+    let error = Store::open(place()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("has format `9`, and this zoolake reads up to `1`"));
+}

@@ -1,0 +1,79 @@
+//! Training a zoo: the same bytes whatever the number of threads, stopping,
+//! divergence.
+
+use std::num::NonZero;
+
+use zoolake::Kind;
+use zoolake::train::{CandleEngine, Observer, Runner, Status, Stop, Trained};
+use zoolake::zoo::{Model, Zoo};
+
+use crate::fixture::{Kept, small_spec, train};
+
+/// Everything but the time it took.
+fn timeless(mut trained: Vec<Trained>) -> Vec<Trained> {
+    for state in trained.iter_mut().flat_map(|trained| &mut trained.states) {
+        state.seconds = 0.0;
+    }
+    trained
+}
+
+#[test]
+fn the_same_spec_gives_the_same_bytes_whatever_the_number_of_threads() {
+    let zoo = Zoo::from_toml(&small_spec("threads", 3)).unwrap();
+    let (one, three) = (timeless(train(&zoo, 1)), timeless(train(&zoo, 3)));
+    assert_eq!(one, three);
+    assert_ne!(one[0].states[1].weights, one[1].states[1].weights, "seeds differ");
+    assert_ne!(one[0].states[0].weights, one[0].states[1].weights, "training moves weights");
+}
+
+#[test]
+fn a_model_learns() {
+    let spec = small_spec("learns", 1).replace("epochs = 1", "epochs = 8");
+    let trained = train(&Zoo::from_toml(&spec).unwrap(), 1).remove(0);
+    let accuracy: Vec<f64> = trained.states.iter().map(|state| state.test.accuracy).collect();
+    assert_eq!(accuracy.len(), 9);
+    assert!(accuracy[0] < 0.35 && accuracy[8] > 0.7, "{accuracy:?}");
+    assert!(trained.states[8].val.is_some());
+}
+
+#[test]
+fn a_diverging_model_is_recorded_and_not_hidden() {
+    let spec = small_spec("diverges", 1)
+        .replace("lr = 1e-3", "lr = 1e30")
+        .replace("\"tanh\"", "\"relu\"")
+        .replace("\"adam\"", "\"sgd\"");
+    let trained = train(&Zoo::from_toml(&spec).unwrap(), 1).remove(0);
+    assert_eq!(trained.status(), Status::Diverged);
+    assert_eq!(trained.states.len(), 2);
+}
+
+/// Asks to stop when the first model has trained.
+struct StopAfterFirst(Stop);
+
+impl Observer for StopAfterFirst {
+    fn epoch_finished(&self, _model: &Model, epoch: usize) {
+        if epoch == 1 {
+            self.0.request();
+        }
+    }
+}
+
+#[test]
+fn a_stop_keeps_what_is_finished() {
+    let zoo = Zoo::from_toml(&small_spec("stops", 5)).unwrap();
+    let dataset = zoolake::dataset::load("digits", zoo.arch().input(), None).unwrap();
+    let stop = Stop::default();
+    let runner = Runner {
+        engine: &CandleEngine::cpu(),
+        arch: zoo.arch(),
+        dataset: &dataset,
+        jobs: NonZero::<usize>::MIN,
+        observer: &StopAfterFirst(stop.clone()),
+        stop: &stop,
+    };
+    let mut kept = Kept::default();
+    let error = runner.run(&zoo.models(), &mut kept).unwrap_err();
+    assert_eq!(error.kind(), Kind::Interrupted);
+    assert_eq!(kept.0.len(), 1);
+    assert_eq!(kept.0[0].model, zoo.models()[0]);
+}
