@@ -3,7 +3,7 @@
 //! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
 //! what they are compared with.
 
-#![expect(missing_docs, reason = "benchmarks")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails shall panic")]
 
 use std::hint::black_box;
 

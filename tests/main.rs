@@ -1,6 +1,6 @@
 //! What users do, tested as they do it. One binary: each one links DataFusion.
 
-#![expect(missing_docs, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
 mod cli;
 mod crash;

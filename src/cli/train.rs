@@ -302,10 +302,7 @@ impl Counts {
             text += &format!("; {} diverged", thousands(self.diverged as u64));
         }
         if self.already_there > 0 {
-            text += &format!(
-                "; {} were stored by another writer",
-                thousands(self.already_there as u64)
-            );
+            text += &format!("; {} stored by another writer", thousands(self.already_there as u64));
         }
         text
     }

@@ -9,15 +9,22 @@ use super::Location;
 use crate::error::{Error, Kind};
 
 /// A failed read of the object at `path`.
-pub(super) fn read(path: &Path, error: object_store::Error) -> Error {
+pub(super) fn read(location: &Location, path: &Path, error: object_store::Error) -> Error {
     let reason = reason(&error);
     match error {
         object_store::Error::NotFound { .. } => {
-            Error::corrupt(format!("`{path}` is missing from the store"))
+            Error::corrupt(format!("`{path}` is missing from store `{location}`"))
                 .with_hint("`zoolake verify` lists everything that is damaged")
         }
-        error => Error::new(Kind::Unavailable, format!("cannot read `{path}`: {reason}"))
-            .with_source(error),
+        error => {
+            let hint = if reason.contains("scheme is not allowed") {
+                "plain HTTP takes `--allow-http`"
+            } else {
+                "mend that and run the same command again"
+            };
+            let message = format!("cannot read `{path}` from store `{location}`: {reason}");
+            Error::new(Kind::Unavailable, message).with_hint(hint).with_source(error)
+        }
     }
 }
 

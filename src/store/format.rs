@@ -23,14 +23,15 @@ pub(super) const WRITER: &str = concat!("zoolake ", env!("CARGO_PKG_VERSION"));
 pub(super) async fn check(location: &Location) -> Result<()> {
     match location.objects().get(&paths::format()).await {
         Ok(object) => {
-            let bytes = object.bytes().await.map_err(|e| failure::read(&paths::format(), e))?;
+            let bytes =
+                object.bytes().await.map_err(|e| failure::read(location, &paths::format(), e))?;
             parse::<Format>(&location.path_of(&paths::format()), "store format", &bytes).map(drop)
         }
         Err(object_store::Error::NotFound { .. }) => Err(Error::not_found(format!(
             "no zoolake store at `{location}`"
         ))
         .with_hint("name one with `--store`, or make one with `zoolake train` or `zoolake demo`")),
-        Err(error) => Err(failure::read(&paths::format(), error)),
+        Err(error) => Err(failure::read(location, &paths::format(), error)),
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn create_if_absent(location: &Location) -> Result<()> {
 /// files into a home folder.
 pub(super) async fn refuse_foreign(location: &Location) -> Result<()> {
     let first = location.objects().list(None).try_next().await;
-    match first.map_err(|error| failure::read(&object_store::path::Path::default(), error))? {
+    match first.map_err(|error| failure::read(location, &paths::format(), error))? {
         None => Ok(()),
         // Another writer is creating the store this very moment.
         Some(object) if object.location == paths::format() => Ok(()),

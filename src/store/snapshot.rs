@@ -216,7 +216,7 @@ impl LogListing {
         let mut objects = location.objects().list(Some(&folder));
         let mut listing = Self { newest: 0, folded: Vec::new() };
         while let Some(object) =
-            objects.try_next().await.map_err(|error| failure::read(&folder, error))?
+            objects.try_next().await.map_err(|error| failure::read(location, &folder, error))?
         {
             match paths::parse_log(&object.location) {
                 Some(LogObject::Entry(version)) => listing.newest = listing.newest.max(version),
@@ -247,6 +247,7 @@ pub(super) async fn read_entry(location: &Location, version: u64) -> Result<Entr
 }
 
 async fn get(location: &Location, path: &object_store::path::Path) -> Result<bytes::Bytes> {
-    let object = location.objects().get(path).await.map_err(|error| failure::read(path, error))?;
-    object.bytes().await.map_err(|error| failure::read(path, error))
+    let object =
+        location.objects().get(path).await.map_err(|error| failure::read(location, path, error))?;
+    object.bytes().await.map_err(|error| failure::read(location, path, error))
 }

@@ -125,8 +125,9 @@ impl Store {
         let path = Path::from(file.path.as_str());
         let affected = format!("{} rows of `{}` are affected", file.rows, file.table);
         let bytes = async { self.objects().get(&path).await?.bytes().await }.await;
-        let bytes =
-            bytes.map_err(|error| format!("{}; {affected}", failure::read(&path, error)))?;
+        let bytes = bytes.map_err(|error| {
+            format!("{}; {affected}", failure::read(&self.location, &path, error))
+        })?;
         if bytes.len() as u64 != file.bytes {
             return Err(format!(
                 "has `{}` bytes instead of `{}`; {affected}",
@@ -155,7 +156,7 @@ impl Store {
             .list(Some(&folder))
             .try_collect()
             .await
-            .map_err(|error| failure::read(&folder, error))?;
+            .map_err(|error| failure::read(&self.location, &folder, error))?;
         Ok(objects.iter().filter(|object| !live.contains(object.location.as_ref())).count())
     }
 }

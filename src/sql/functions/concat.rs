@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::vector::Vectors;
+use super::vector::{Vectors, arrays};
 use crate::store::values_field;
 
 const NAME: &str = "vector_concat";
@@ -65,8 +65,7 @@ impl ScalarUDFImpl for Concat {
             return exec_err!("{NAME} has no vector to yield");
         };
         let rows = arguments.number_rows;
-        let arrays: Vec<_> =
-            arguments.args.iter().map(|value| value.to_array(rows)).collect::<Result<_>>()?;
+        let arrays = arrays(&arguments)?;
         let parts: Vec<_> =
             arrays.iter().map(|array| Vectors::of(NAME, array)).collect::<Result<_>>()?;
         let length_of_one = usize::try_from(length).unwrap_or(0);

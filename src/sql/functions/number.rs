@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::vector::{Vectors, coerced, wrong_count};
+use super::vector::{Vectors, arrays, coerced, wrong_count};
 
 /// What a function computes; `None` is NULL.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +102,7 @@ impl ScalarUDFImpl for Number {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let arrays = arrays(&arguments)?;
         let result: Float64Array = match (self.kernel, arrays.as_slice()) {
             (Kernel::One(kernel), [array]) => {
                 let vectors = Vectors::of(self.name, array)?;

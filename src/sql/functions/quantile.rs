@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::vector::{Vectors, coerced, wrong_count};
+use super::vector::{Vectors, arrays, coerced, wrong_count};
 
 const NAME: &str = "vector_quantile";
 
@@ -61,8 +61,7 @@ impl ScalarUDFImpl for Quantile {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let [array, q] = take_function_args(NAME, arrays)?;
+        let [array, q] = take_function_args(NAME, arrays(&arguments)?)?;
         let vectors = Vectors::of(NAME, &array)?;
         let mut sorted = Vec::new();
         let quantiles = q.as_primitive::<Float64Type>().iter().enumerate();

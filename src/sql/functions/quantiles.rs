@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 };
 
 use super::quantile::{at, check, sort_into};
-use super::vector::{Vectors, coerced, wrong_count};
+use super::vector::{Vectors, arrays, coerced, wrong_count};
 
 const NAME: &str = "vector_quantiles";
 
@@ -66,8 +66,7 @@ impl ScalarUDFImpl for Quantiles {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let [array, fractions] = take_function_args(NAME, arrays)?;
+        let [array, fractions] = take_function_args(NAME, arrays(&arguments)?)?;
         let vectors = Vectors::of(NAME, &array)?;
         let fractions = fractions.as_list::<i32>();
         let mut result = ListBuilder::new(Float64Builder::new());

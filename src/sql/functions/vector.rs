@@ -7,6 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::ScalarFunctionArgs;
 
 /// A column of vectors, each a slice of one flat buffer.
 pub(super) struct Vectors<'a> {
@@ -66,6 +67,11 @@ impl<'a> Vectors<'a> {
         }
         Some(&self.values[self.range(row)])
     }
+}
+
+/// The arguments of a call as arrays, one value per row: constants repeated.
+pub(super) fn arrays(arguments: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
+    arguments.args.iter().map(|value| value.to_array(arguments.number_rows)).collect()
 }
 
 /// The type to which a vector argument is cast: vectors of `Float32` stay as
