@@ -1,5 +1,6 @@
 -- How far models move in weight space per epoch, and how far they are from
--- where they started: means over models of Euclidean distances.
+-- where they started: means of Euclidean distances over models that
+-- did not diverge.
 --
 -- param zoo text = NULL: only this zoo
 -- column epoch: the epoch
@@ -19,7 +20,7 @@ WITH moved AS (
       ON first.model_id = w.model_id AND first.tensor = w.tensor AND first.epoch = 0
     JOIN weights before
       ON before.model_id = w.model_id AND before.tensor = w.tensor AND before.epoch = w.epoch - 1
-    WHERE $zoo IS NULL OR m.zoo = $zoo
+    WHERE m.status = 'ok' AND ($zoo IS NULL OR m.zoo = $zoo)
     GROUP BY w.model_id, w.epoch
 )
 SELECT epoch,

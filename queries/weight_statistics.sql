@@ -1,5 +1,5 @@
 -- Statistics of the weights of each tensor at the last epoch: means over
--- models, and the extremes over all of them.
+-- models that did not diverge, and the extremes over all of those.
 --
 -- param zoo text = NULL: only this zoo
 -- column arch: the architecture
@@ -23,6 +23,6 @@ SELECT w.arch,
 FROM weights w
 JOIN models m ON m.model_id = w.model_id AND m.epochs = w.epoch
 JOIN tensors t ON t.arch = w.arch AND t.tensor = w.tensor
-WHERE $zoo IS NULL OR m.zoo = $zoo
+WHERE m.status = 'ok' AND ($zoo IS NULL OR m.zoo = $zoo)
 GROUP BY w.arch, w.tensor, t.position
 ORDER BY w.arch, t.position

@@ -4,6 +4,7 @@
 //! be done about it, one line of message with the offending value in backticks,
 //! and a hint. Does not print: that is `cli`'s.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -138,6 +139,14 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
+}
+
+/// A bug that showed as a panic, from what `catch_unwind` gives.
+pub(crate) fn panicked(doing: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let line = text.and_then(|text| text.lines().next()).unwrap_or("no message");
+    Error::internal(format!("{doing} panicked: {line}"))
 }
 
 /// The candidate closest to `value`, if it is close enough to be a slip: at

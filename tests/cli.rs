@@ -142,7 +142,7 @@ fn wrong_input() {
     write("foreign/thesis.tex", "text");
     std::fs::create_dir_all(folder.path().join("newer")).unwrap();
     write("newer/zoolake.json", "{\"format\": 2}");
-    let commands: [&[&str]; 28] = [
+    let commands: [&[&str]; 31] = [
         &["sql", "SELECT 1"],
         &["sql", "-s", "missing", "SELECT 1"],
         &["sql", "-s", "notes.txt", "SELECT 1"],
@@ -156,6 +156,9 @@ fn wrong_input() {
         &["sql", "-s", "zoo", "SELECT * FROM state"],
         &["sql", "-s", "zoo", "SELECT * FROM weights_resnet18"],
         &["sql", "-s", "zoo", "SELECT vector_men(weights) FROM weights"],
+        &["sql", "-s", "zoo", "SELECT vector_mean(name) FROM models"],
+        &["sql", "-s", "zoo", "SELECT avg(weights) FROM weights"],
+        &["sql", "-s", "s3:/bucket/zoo", "SELECT 1"],
         &["sql", "-s", "zoo", "SELECT 1/0"],
         &["sql", "-s", "zoo", "DELETE FROM models"],
         &["sql", "-s", "zoo", "SELECT 1; SELECT 2"],

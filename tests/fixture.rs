@@ -68,9 +68,8 @@ pub(crate) fn small_spec(name: &str, models: usize) -> String {
 pub(crate) struct Kept(pub(crate) Vec<Trained>);
 
 impl Sink for Kept {
-    fn accept(&mut self, trained: Trained) -> zoolake::Result<()> {
+    fn accept(&mut self, trained: Trained) {
         self.0.push(trained);
-        Ok(())
     }
 
     fn tick(&mut self) -> zoolake::Result<()> {

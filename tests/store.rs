@@ -6,6 +6,7 @@ use object_store::ObjectStoreExt;
 use zoolake::Kind;
 use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
+use zoolake::train::{Purpose, Stream};
 
 use crate::fixture::{synthetic, synthetic_store, synthetics};
 
@@ -162,4 +163,61 @@ async fn what_is_no_store_is_refused() {
     let error = Store::open(place()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
     assert!(error.to_string().contains("has format `9`, and this zoolake reads up to `1`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_anywhere_in_a_footer_is_named() {
+    let store = synthetic_store().await;
+    let snapshot = store.snapshot().await.unwrap();
+    let file = snapshot.files().find(|file| file.table.to_string() == "epochs").unwrap();
+    let path = object_store::path::Path::from(file.path.as_str());
+    let whole = store.objects().get(&path).await.unwrap().bytes().await.unwrap();
+    let mut refused = 0;
+    for back in 1..=200 {
+        let mut flipped = whole.to_vec();
+        flipped[whole.len() - back] ^= 0x10;
+        store.objects().put(&path, flipped.into()).await.unwrap();
+        let session = Session::new(&store, &snapshot).await.unwrap();
+        let answer = match session.sql("SELECT max(test_acc) FROM epochs").await {
+            Ok(rows) => rows.collect().await,
+            Err(error) => Err(error),
+        };
+        // Some bytes of a footer do not matter to this query.
+        if let Err(error) = answer {
+            assert_eq!(error.kind(), Kind::Corrupt, "{back} from the end: {error:?}");
+            assert!(error.to_string().starts_with(&format!("`{path}` ")), "{error}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[tokio::test]
+async fn large_commits_have_several_row_groups_and_pages_of_keys() {
+    use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+    use parquet::file::metadata::PageIndexPolicy;
+
+    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let mut noise = synthetic(0, 5000);
+    let mut stream = Stream::new(1, Purpose::Init);
+    for weight in noise.states.iter_mut().flat_map(|state| &mut state.weights) {
+        *weight = stream.normal();
+    }
+    store.writer().await.unwrap().commit(&[noise], "train").await.unwrap();
+    let snapshot = store.snapshot().await.unwrap();
+    let file = snapshot.files().find(|file| file.table.to_string() == "weights_cnn_s").unwrap();
+    let object = store.objects().get(&file.path.as_str().into()).await.unwrap();
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(
+        object.bytes().await.unwrap(),
+        options,
+    );
+    let metadata = reader.unwrap().metadata().clone();
+    // 49 MB of weights in row groups of 32 MiB of encoded bytes, at most.
+    assert!(metadata.num_row_groups() >= 2, "{}", metadata.num_row_groups());
+    for group in metadata.row_groups() {
+        assert!(group.compressed_size() < 40 << 20, "{}", group.compressed_size());
+    }
+    let epoch_pages = metadata.offset_index().unwrap()[0][1].page_locations().len();
+    assert!(epoch_pages > 1, "{epoch_pages}");
 }

@@ -4,10 +4,12 @@
 use std::num::NonZero;
 
 use zoolake::Kind;
-use zoolake::train::{CandleEngine, Observer, Runner, Status, Stop, Trained};
-use zoolake::zoo::{Model, Zoo};
+use zoolake::arch::Arch;
+use zoolake::dataset::Dataset;
+use zoolake::train::{CandleEngine, Engine, Network, Observer, Runner, Status, Stop, Trained};
+use zoolake::zoo::{Hyper, Model, Zoo};
 
-use crate::fixture::{Kept, small_spec, train};
+use crate::fixture::{Blind, Kept, small_spec, train};
 
 /// Everything but the time it took.
 fn timeless(mut trained: Vec<Trained>) -> Vec<Trained> {
@@ -76,4 +78,39 @@ fn a_stop_keeps_what_is_finished() {
     assert_eq!(error.kind(), Kind::Interrupted);
     assert_eq!(kept.0.len(), 1);
     assert_eq!(kept.0[0].model, zoo.models()[0]);
+}
+
+/// Fails in the worst way for one model, and trains the others with candle.
+struct PanicsOnSeed2(CandleEngine);
+
+impl Engine for PanicsOnSeed2 {
+    fn network<'a>(
+        &'a self,
+        arch: &'a Arch,
+        hyper: &'a Hyper,
+        dataset: &'a Dataset,
+        weights: &[f32],
+    ) -> zoolake::Result<Box<dyn Network + 'a>> {
+        assert_ne!(hyper.seed, 2, "a bug in the engine");
+        self.0.network(arch, hyper, dataset, weights)
+    }
+}
+
+#[test]
+fn a_bug_in_one_model_costs_only_that_one() {
+    let zoo = Zoo::from_toml(&small_spec("panics", 3)).unwrap();
+    let dataset = zoolake::dataset::load("digits", zoo.arch().input(), None).unwrap();
+    let runner = Runner {
+        engine: &PanicsOnSeed2(CandleEngine::cpu()),
+        arch: zoo.arch(),
+        dataset: &dataset,
+        jobs: NonZero::<usize>::MIN,
+        observer: &Blind,
+        stop: &Stop::default(),
+    };
+    let mut kept = Kept::default();
+    let error = runner.run(&zoo.models(), &mut kept).unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
+    assert!(error.to_string().starts_with("model `panics/00001`: training panicked: "), "{error}");
+    assert_eq!(kept.0.len(), 1, "what was finished reached the sink");
 }

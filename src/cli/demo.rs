@@ -15,8 +15,8 @@ use crate::zoo::{Zoo, published};
 
 /// Train a small zoo on built-in digits and query it
 ///
-/// 32 convolutional networks on real handwritten digits (UCI Optical Recognition
-/// of Handwritten Digits): four activations, four initialisations, two seeds.
+/// 48 convolutional networks on real handwritten digits (UCI Optical Recognition
+/// of Handwritten Digits): four activations, four initialisations, three seeds.
 /// Takes under a minute on two cores.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
@@ -43,8 +43,10 @@ impl Demo {
         train(&zoo, &zoo.models(), &store, &dataset, &self.effort).await?;
         let session = Session::new(&store, &store.snapshot().await?).await?;
         for (title, query) in [
-            ("Test accuracy after training, by activation", "accuracy_by_activation"),
-            ("… and by initialisation", "accuracy_by_init"),
+            (
+                "Test accuracy after training, by activation and initialisation",
+                "accuracy_by_activation_and_init",
+            ),
             ("Weights of each tensor after training", "weight_statistics"),
         ] {
             print(&format!("\n{title}\n"))?;
@@ -57,14 +59,25 @@ impl Demo {
     }
 
     fn next_steps(&self) {
-        let store = &self.store;
+        let store = quoted(&self.store);
         // As it was called: after `cargo run` it is not on the path.
-        let zoolake = std::env::args().next().unwrap_or_else(|| "zoolake".to_owned());
+        let called = std::env::args_os().next();
+        let zoolake = called.map_or("zoolake".to_owned(), |path| quoted(&path.to_string_lossy()));
         note(&format!(
             "\nNext, try\n  \
              {zoolake} query distance_travelled --store {store}\n  \
              {zoolake} sql --store {store} 'SELECT name, epoch, test_acc FROM states ORDER BY test_acc DESC LIMIT 5'\n  \
              {zoolake} describe states --store {store}"
         ));
+    }
+}
+
+/// For the shell: as it is if it is plain, in quotes otherwise.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }

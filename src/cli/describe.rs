@@ -67,6 +67,7 @@ fn contents(table: &str) -> String {
         "states" => "models and epochs joined, with the generalisation gap",
         "tensors" => "parameter layouts: tensors of each architecture",
         "weights" => "one row per state and tensor, all architectures",
+        "functions" => "one row per SQL function on vectors",
         "snapshots" => "one row per commit",
         "files" => "one row per Parquet file",
         _ if table.starts_with("weights_") => "one row per state, one vector per tensor",

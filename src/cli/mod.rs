@@ -51,6 +51,8 @@ const EXIT_INTERRUPTED: u8 = 75;
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A panic is told like any other failure: see `report`.
+    std::panic::set_hook(Box::new(|_| {}));
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,8 +68,8 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Deep queries recurse deeply.
-        .thread_stack_size(8 << 20)
+        // Long queries recurse deeply; only what is used of it takes memory.
+        .thread_stack_size(256 << 20)
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").with_source(error))?;
     let spawned = runtime.spawn(async move {

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 ///
 /// Tables: `models`, `epochs`, `states` (the two joined), `weights_<arch>` (one vector
 /// column per tensor), `vectors_<arch>` (the whole state as one vector), `weights` (one row
-/// per state and tensor), `tensors`, `snapshots`, `files`. `zoolake describe` lists them with
-/// their columns; `SHOW FUNCTIONS LIKE 'vector%'` lists the functions on vectors.
+/// per state and tensor), `tensors`, `functions` (those on vectors), `snapshots`, `files`.
+/// `zoolake describe` lists them with their columns.
 #[derive(Debug, Args)]
 pub(super) struct Sql {
     /// The query; `-` reads it from standard input

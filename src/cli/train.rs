@@ -150,7 +150,12 @@ pub(super) async fn train(
     let missing: Vec<Model> =
         models.iter().filter(|model| !writer.snapshot().has_model(model.id)).cloned().collect();
     if missing.is_empty() {
-        note(&format!("zoo `{}` is complete in `{}`", zoo.name(), store.location()));
+        note(&format!(
+            "nothing to train: `{}` has all {} models of zoo `{}` that were asked for",
+            store.location(),
+            thousands(models.len() as u64),
+            zoo.name()
+        ));
         return Ok(());
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
@@ -183,6 +188,11 @@ pub(super) async fn train(
         (kept.and(trained), sink.counts)
     });
     signals.abort();
+    // The handlers stay; what follows training has nothing to finish.
+    tokio::spawn(async {
+        wait_for_signal().await;
+        quit();
+    });
     let took = progress.finish();
     note(&counts.summary(missing.len(), took));
     outcome.map_err(|error| match error.kind() {
@@ -272,14 +282,13 @@ impl StoreSink {
 }
 
 impl Sink for StoreSink {
-    fn accept(&mut self, trained: Trained) -> Result<()> {
+    fn accept(&mut self, trained: Trained) {
         if self.waiting.is_empty() {
             self.since = Instant::now();
         }
         self.counts.diverged += usize::from(trained.status() == Status::Diverged);
         self.waiting_bytes += trained.weight_bytes();
         self.waiting.push(trained);
-        self.tick()
     }
 
     fn tick(&mut self) -> Result<()> {

@@ -36,7 +36,8 @@ impl Verify {
         }
         if report.unreferenced > 0 {
             text += &format!(
-                "{} files belong to no commit: killed writers left them, they do no harm\n",
+                "{} data files belong to no commit: left by writers that were killed or failed, \
+                 or are still at work; they do no harm\n",
                 report.unreferenced
             );
         }

@@ -1,5 +1,8 @@
 //! What DataFusion's errors mean, in one line: position, cause, suggestion.
 
+use std::error::Error as StdError;
+
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -15,31 +18,37 @@ pub(super) fn explain(error: DataFusionError, tables: &[String]) -> Error {
     let root = error.find_root();
     let explained = match root {
         DataFusionError::SQL(parser, _) => syntax(parser),
-        DataFusionError::ParquetError(_)
-        | DataFusionError::ArrowError(..)
-        | DataFusionError::ObjectStore(_)
-            if reads_store(root) =>
-        {
-            Error::corrupt(format!("cannot read the store: {}", one_line(root)))
-        }
         DataFusionError::ResourcesExhausted(_) => Error::new(Kind::Unavailable, one_line(root))
             .with_hint("ask for fewer rows or columns at a time"),
-        DataFusionError::Internal(_) => Error::internal(one_line(root)),
-        _ => semantic(root, position, tables),
+        _ => storage(root).unwrap_or_else(|| semantic(root, position, tables)),
     };
     explained.with_source(error)
 }
 
-/// Whether the failure may come from stored bytes, and not from arithmetic.
-fn reads_store(error: &DataFusionError) -> bool {
-    use arrow::error::ArrowError;
-    match error {
-        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => true,
+/// What an error of reading the store means: a request that failed, or damage.
+/// `None` if the error comes from elsewhere, such as arithmetic.
+fn storage(error: &DataFusionError) -> Option<Error> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = cause {
+        match current.downcast_ref::<object_store::Error>() {
+            Some(object_store::Error::NotFound { .. }) => break,
+            Some(request) => {
+                let message = format!("cannot read the store: {request}").replace('\n', " ");
+                return Some(Error::new(Kind::Unavailable, message));
+            }
+            None => cause = current.source(),
+        }
+    }
+    let from_files = match error {
+        DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::ExecutionJoin(_) => true,
         DataFusionError::ArrowError(arrow, _) => {
             matches!(arrow.as_ref(), ArrowError::ParquetError(_) | ArrowError::ExternalError(_))
         }
         _ => false,
-    }
+    };
+    from_files.then(|| Error::corrupt(format!("cannot read the store: {}", one_line(error))))
 }
 
 /// The parser says where in its text: `… at Line: 1, Column: 8`.
@@ -62,6 +71,12 @@ fn syntax(error: &ParserError) -> Error {
     Error::invalid(format!("SQL syntax error{place}: {}", message.trim_end_matches('.')))
 }
 
+/// What stands before the words of a function that refuses its arguments.
+const COERCION: &str = "user-defined coercion failed with: Error during planning: ";
+
+/// What stands before a call that fits no function.
+const NO_MATCH: &str = "No function matches the given name and argument types '";
+
 fn semantic(error: &DataFusionError, position: Option<(u64, u64)>, tables: &[String]) -> Error {
     let text = error.strip_backtrace();
     let text = [
@@ -73,13 +88,26 @@ fn semantic(error: &DataFusionError, position: Option<(u64, u64)>, tables: &[Str
     ]
     .iter()
     .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
-    let mut lines = text.lines();
-    let message = lines.next().unwrap_or_default().trim_end_matches('.').to_owned();
-    let rest = lines.collect::<Vec<_>>().join(" ");
+    // Our own functions say what is wrong; what is put around that says less.
+    let text = match text.split_once(COERCION) {
+        Some((_, ours)) => ours.split(" No function matches").next().unwrap_or(ours),
+        None => text,
+    };
     let place = match position {
         Some((line, column)) if line > 0 => format!(" at line {line}, column {column}"),
         _ => String::new(),
     };
+    if let Some((_, call)) = text.split_once(NO_MATCH) {
+        let call = call.split("'. ").next().unwrap_or(call);
+        return Error::invalid(format!("SQL error{place}: no function matches `{call}`"))
+            .with_hint("cast the arguments; `SELECT * FROM functions` lists those on vectors");
+    }
+    if text.starts_with("Internal error: ") {
+        return Error::internal(text.lines().next().unwrap_or_default());
+    }
+    let mut lines = text.lines();
+    let message = lines.next().unwrap_or_default().trim_end_matches('.').to_owned();
+    let rest = lines.collect::<Vec<_>>().join(" ");
     let unknown_table = message
         .strip_prefix("table 'datafusion.public.")
         .and_then(|message| message.strip_suffix("' not found"));

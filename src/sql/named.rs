@@ -60,8 +60,9 @@ macro_rules! queries {
     };
 }
 
-const FILES: [(&str, &str); 8] = queries![
+const FILES: [(&str, &str); 9] = queries![
     "accuracy_by_activation",
+    "accuracy_by_activation_and_init",
     "accuracy_by_init",
     "best_models",
     "distance_travelled",

@@ -1,7 +1,9 @@
 //! The session: the one place where tables, functions and settings meet.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::num::NonZero;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -11,10 +13,10 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use super::{diagnostic, functions, views};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, panicked};
 use crate::scan;
 use crate::store::{Snapshot, Store};
 
@@ -48,6 +50,8 @@ impl Session {
             registered
                 .map_err(|error| Error::internal(format!("table `{name}`")).with_source(error))?;
         }
+        let functions = session.context.register_batch("functions", functions::table()?);
+        functions.map_err(|error| Error::internal("table `functions`").with_source(error))?;
         views::register(&session.context, snapshot).await?;
         Ok(session)
     }
@@ -73,9 +77,10 @@ impl Session {
             }
             frame.execute_stream().await
         };
-        match run.await {
-            Ok(stream) => Ok(Rows { stream, session: self.clone() }),
-            Err(error) => Err(self.explain(error).await),
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(stream)) => Ok(Rows { stream, session: self.clone() }),
+            Ok(Err(error)) => Err(self.explain(error).await),
+            Err(panic) => Err(self.explain_panic(panic).await),
         }
     }
 
@@ -116,7 +121,17 @@ impl Session {
     /// looks which file is damaged: that takes time, and there is nothing better
     /// to do with it.
     async fn explain(&self, error: DataFusionError) -> Error {
-        let explained = diagnostic::explain(error, &self.tables());
+        self.name_damage(diagnostic::explain(error, &self.tables())).await
+    }
+
+    /// Damaged bytes make some readers panic, and so do bugs.
+    async fn explain_panic(&self, panic: Box<dyn Any + Send>) -> Error {
+        let bug = panicked("the query", panic.as_ref());
+        let damaged = self.name_damage(Error::corrupt("the store cannot be read")).await;
+        if damaged.hint().is_some() { damaged } else { bug }
+    }
+
+    async fn name_damage(&self, explained: Error) -> Error {
         if explained.kind() != Kind::Corrupt {
             return explained;
         }
@@ -139,10 +154,11 @@ impl Rows {
 
     /// The next batch, or `None` after the last.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        match self.stream.next().await {
-            None => Ok(None),
-            Some(Ok(batch)) => Ok(Some(batch)),
-            Some(Err(error)) => Err(self.session.explain(error).await),
+        match AssertUnwindSafe(self.stream.next()).catch_unwind().await {
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(batch))) => Ok(Some(batch)),
+            Ok(Some(Err(error))) => Err(self.session.explain(error).await),
+            Err(panic) => Err(self.session.explain_panic(panic).await),
         }
     }
 

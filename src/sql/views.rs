@@ -20,7 +20,7 @@ const STATES: &str = "\
 /// `weights` of a store without any.
 const NO_WEIGHTS: &str = "\
     SELECT model_id, epoch, '' AS arch, '' AS tensor, \
-           arrow_cast(make_array(0.0), 'List(Float32)') AS weights \
+           vector_list([0.0]) AS weights \
     FROM epochs WHERE false";
 
 /// Registers `states`, `weights` and `vectors_<arch>`.
@@ -57,7 +57,7 @@ fn long_form(arch: &Arch) -> String {
         let _ = write!(
             sql,
             "{union}SELECT model_id, epoch, '{arch}' AS arch, '{tensor}' AS tensor, \
-             arrow_cast(\"{tensor}\", 'List(Float32)') AS weights FROM weights_{arch}"
+             vector_list(\"{tensor}\") AS weights FROM weights_{arch}"
         );
     }
     sql

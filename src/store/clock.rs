@@ -22,7 +22,7 @@ pub(super) fn unique_digits() -> String {
 }
 
 /// How long to wait before trying again after `lost` lost races: up to
-/// 10 ms · 2^lost, capped at a second, and never the same for two writers.
+/// 10 ms · 2^lost, capped at a second, drawn anew by each writer.
 pub(super) fn back_off(lost: u32) -> Duration {
     let ceiling = 10_u64.saturating_mul(1 << lost.min(7)).min(1000);
     let jitter = Uuid::new_v4().as_u128() % u128::from(ceiling);

@@ -75,7 +75,11 @@ impl Writer {
                 let already_there = trained.len();
                 return Ok(Commit { version: self.snapshot.version(), added: 0, already_there });
             }
-            let add = self.write_files(&fresh).await?;
+            let mut add = Vec::new();
+            if let Err(error) = self.write_files(&fresh, &mut add).await {
+                self.discard(&add).await;
+                return Err(error);
+            }
             let new_archs = self.new_archs(&fresh);
             // The files serve as long as nothing they hold is committed by another.
             while self.fresh(trained).len() == fresh.len() && self.new_archs(&fresh) == new_archs {
@@ -124,11 +128,10 @@ impl Writer {
         archs.filter(|arch| !stored.iter().any(|stored| stored == arch)).collect()
     }
 
-    async fn write_files(&self, trained: &[&Trained]) -> Result<Vec<DataFile>> {
-        let mut files = vec![
-            self.write(Table::Models, encode::models(trained)?).await?,
-            self.write(Table::Epochs, encode::epochs(trained)?).await?,
-        ];
+    /// Adds to `files` as they are written, so that a failure can undo them.
+    async fn write_files(&self, trained: &[&Trained], files: &mut Vec<DataFile>) -> Result<()> {
+        files.push(self.write(Table::Models, encode::models(trained)?).await?);
+        files.push(self.write(Table::Epochs, encode::epochs(trained)?).await?);
         let new_archs = self.new_archs(trained);
         for name in archs(trained) {
             let arch = Arch::by_name(name)?;
@@ -141,7 +144,7 @@ impl Writer {
                 files.push(self.write(Table::Tensors, tensors).await?);
             }
         }
-        Ok(files)
+        Ok(())
     }
 
     async fn write(&self, table: Table, encoded: Encoded) -> Result<DataFile> {

@@ -110,7 +110,7 @@ fn put(target: &FsPath, payload: &PutPayload, create: bool) -> io::Result<()> {
     let staging = staging_path(target);
     let written = write_synced(&staging, payload).and_then(|()| {
         // A hard link fails if the target exists; a rename would replace it.
-        if create { fs::hard_link(&staging, target) } else { fs::rename(&staging, target) }
+        if create { link(&staging, target) } else { fs::rename(&staging, target) }
     });
     if create || written.is_err() {
         // Best effort: listings leave staging files out.
@@ -118,6 +118,13 @@ fn put(target: &FsPath, payload: &PutPayload, create: bool) -> io::Result<()> {
     }
     written?;
     sync_folder(folder)
+}
+
+fn link(staging: &FsPath, target: &FsPath) -> io::Result<()> {
+    fs::hard_link(staging, target).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => error,
+        _ => io::Error::other(format!("cannot make a hard link, which commits need: {error}")),
+    })
 }
 
 /// Beside the target, so that link and rename stay within one file system.

@@ -25,6 +25,12 @@ use crate::zoo::Optimizer;
 /// dataset viewers refuse).
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
+/// What the writer is given at a time: the precision of [`ROW_GROUP_BYTES`].
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Rows per page of the key columns: their statistics tell one epoch from the next.
+const KEY_PAGE_ROWS: usize = 1024;
+
 /// Pages of weights are small, so that one epoch of all models can be read
 /// without the others.
 const WEIGHT_PAGE_BYTES: usize = 64 << 10;
@@ -219,10 +225,15 @@ fn encode(
     epoch: Option<(i64, i64)>,
 ) -> Result<Encoded> {
     let mut bytes = Vec::new();
+    // The writer ends row groups between the batches it is given, never inside one.
+    let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
+    let chunk = (CHUNK_BYTES / row_bytes.max(1)).max(1);
     let write = || {
         let mut writer =
             ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties.build()))?;
-        writer.write(batch)?;
+        for start in (0..batch.num_rows()).step_by(chunk) {
+            writer.write(&batch.slice(start, chunk.min(batch.num_rows() - start)))?;
+        }
         writer.close().map(drop)
     };
     write().map_err(|error| Error::internal("cannot encode Parquet").with_source(error))?;
@@ -240,6 +251,7 @@ fn properties(sorted_by: &[i32]) -> WriterPropertiesBuilder {
         .set_created_by(super::format::WRITER.to_owned())
         .set_key_value_metadata(Some(vec![format]))
         .set_sorting_columns(Some(sorting.collect()))
+        .set_data_page_row_count_limit(KEY_PAGE_ROWS)
 }
 
 fn narrow_properties(sorted_by: &[i32]) -> WriterPropertiesBuilder {

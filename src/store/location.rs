@@ -34,6 +34,9 @@ pub struct CloudOptions {
 /// Environment variables with these prefixes configure object stores.
 const CLOUD_PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
+/// With one slash where two belong, or none.
+const SCHEMES_WITH_COLON: [&str; 6] = ["s3:", "s3a:", "gs:", "az:", "abfs:", "file:"];
+
 const SCHEMES: &str = "a folder, `s3://bucket/path`, `gs://bucket/path` or `az://container/path`";
 
 impl Location {
@@ -54,9 +57,7 @@ impl Location {
             && !folder.is_dir()
         {
             if folder.exists() {
-                return Err(Error::invalid(format!(
-                    "store `{text}` is a file, and a store is a folder"
-                )));
+                return Err(is_a_file(text));
             }
             let message = format!("no zoolake store at `{text}`: there is no such folder");
             return Err(Error::not_found(message).with_hint(
@@ -69,6 +70,7 @@ impl Location {
     /// A place to write to: a local folder is created if need be.
     pub fn new(text: &str, options: &CloudOptions) -> Result<Self> {
         let objects: Arc<dyn ObjectStore> = match local_folder(text)? {
+            Some(folder) if folder.is_file() => return Err(is_a_file(text)),
             Some(folder) => Arc::new(DurableLocal::new(&folder).map_err(|error| {
                 Error::new(Kind::Unavailable, format!("cannot use folder `{text}`: {error}"))
                     .with_hint("make the place writable, or choose another with `--store`")
@@ -103,6 +105,10 @@ impl fmt::Debug for Location {
     }
 }
 
+fn is_a_file(text: &str) -> Error {
+    Error::invalid(format!("store `{text}` is a file, and a store is a folder"))
+}
+
 /// The folder meant by a path or a `file://` URL; `None` for any other URL.
 fn local_folder(text: &str) -> Result<Option<PathBuf>> {
     if text.is_empty() {
@@ -114,6 +120,11 @@ fn local_folder(text: &str) -> Result<Option<PathBuf>> {
         })?
     } else if text.contains("://") {
         return Ok(None);
+    } else if text.starts_with('~')
+        || SCHEMES_WITH_COLON.iter().any(|scheme| text.starts_with(scheme))
+    {
+        // Slips that would make a folder with a strange name.
+        return Err(Error::invalid(format!("store `{text}`: expected {SCHEMES}")));
     } else {
         PathBuf::from(text)
     };
@@ -165,6 +176,8 @@ mod tests {
              `s3://bucket/path`, `gs://bucket/path` or `az://container/path`"
         );
         assert!(error("").starts_with("store `` is empty"));
+        assert!(error("s3:/bucket/zoo").starts_with("store `s3:/bucket/zoo`: expected a folder"));
+        assert!(error("~/zoo").starts_with("store `~/zoo`: expected a folder"));
         assert!(error("file://relative/x").contains("expected `file:///absolute/path`"));
     }
 

@@ -24,6 +24,11 @@ pub(super) fn folded(version: u64) -> Path {
     Path::from(format!("log/{version:020}.snapshot.json"))
 }
 
+/// The folder of all data files.
+pub(super) fn data_folder() -> Path {
+    Path::from("data")
+}
+
 /// A new data file of `table`.
 pub(super) fn data(table: &Table, unique: &str) -> Path {
     Path::from(format!("data/{table}/{unique}.parquet"))

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::log::DataFile;
 use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
-use super::{Store, failure};
+use super::{Store, failure, paths};
 use crate::error::Result;
 
 /// What verification found.
@@ -30,7 +30,7 @@ pub struct Report {
     pub files: usize,
     /// Bytes read.
     pub bytes: u64,
-    /// Data files that no commit names, left by killed writers: harmless.
+    /// Data files that no commit names, left by writers that were killed or failed, or are still at work: harmless.
     pub unreferenced: usize,
     /// What is damaged; empty means the store is sound.
     pub findings: Vec<Finding>,
@@ -66,7 +66,7 @@ impl Store {
         report.models = snapshot.num_models();
         let mut states = States::default();
         for file in snapshot.files() {
-            match self.verify_file(file).await {
+            match self.verify_file(file).await? {
                 Ok(batches) => states.add(&file.table, &batches),
                 Err(problem) => {
                     states.incomplete = true;
@@ -83,8 +83,20 @@ impl Store {
 
     /// The first file of `snapshot` that is missing or not as it was committed.
     pub async fn first_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
+        // Sizes first: they cost little and tell most.
         for file in snapshot.files() {
-            if let Err(problem) = self.verify_file(file).await {
+            let problem = match self.objects().head(&file.path.as_str().into()).await {
+                Ok(object) if object.size == file.bytes => continue,
+                Ok(object) => wrong_size(object.size, file),
+                Err(object_store::Error::NotFound { .. }) => {
+                    format!("is missing; {}", affected(file))
+                }
+                Err(_) => return None,
+            };
+            return Some(Finding { place: file.path.clone(), problem });
+        }
+        for file in snapshot.files() {
+            if let Ok(Err(problem)) = self.verify_file(file).await {
                 return Some(Finding { place: file.path.clone(), problem });
             }
         }
@@ -120,36 +132,37 @@ impl Store {
         Ok(Some(snapshot))
     }
 
-    /// Checks one file against what the log says of it, and returns its keys.
-    async fn verify_file(&self, file: &DataFile) -> Result<Vec<RecordBatch>, String> {
+    /// Checks one file against what the log says of it, and returns its keys, or
+    /// what is wrong with it.
+    async fn verify_file(&self, file: &DataFile) -> Result<Result<Vec<RecordBatch>, String>> {
         let path = Path::from(file.path.as_str());
-        let affected = format!("{} rows of `{}` are affected", file.rows, file.table);
-        let bytes = async { self.objects().get(&path).await?.bytes().await }.await;
-        let bytes = bytes.map_err(|error| {
-            format!("{}; {affected}", failure::read(&self.location, &path, error))
-        })?;
+        let bytes = match async { self.objects().get(&path).await?.bytes().await }.await {
+            Ok(bytes) => bytes,
+            Err(object_store::Error::NotFound { .. }) => {
+                return Ok(Err(format!("is missing; {}", affected(file))));
+            }
+            Err(error) => return Err(failure::read(&self.location, &path, error)),
+        };
         if bytes.len() as u64 != file.bytes {
-            return Err(format!(
-                "has `{}` bytes instead of `{}`; {affected}",
-                bytes.len(),
-                file.bytes
-            ));
+            return Ok(Err(wrong_size(bytes.len() as u64, file)));
         }
         if sha256(&bytes) != file.sha256 {
-            return Err(format!(
-                "has been altered: its SHA-256 is not the one committed; {affected}"
-            ));
+            let problem = "has been altered: its SHA-256 is not the one committed";
+            return Ok(Err(format!("{problem}; {}", affected(file))));
         }
-        let batches = read_keys(bytes).map_err(|error| format!("{error}; {affected}"))?;
+        let batches = match read_keys(bytes) {
+            Ok(batches) => batches,
+            Err(error) => return Ok(Err(format!("{error}; {}", affected(file)))),
+        };
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         if rows as u64 != file.rows {
-            return Err(format!("has `{rows}` rows instead of `{}`", file.rows));
+            return Ok(Err(format!("has `{rows}` rows instead of `{}`", file.rows)));
         }
-        Ok(batches)
+        Ok(Ok(batches))
     }
 
     async fn unreferenced(&self, snapshot: &Snapshot) -> Result<usize> {
-        let folder = Path::from("data");
+        let folder = paths::data_folder();
         let live: HashSet<&str> = snapshot.files().map(|file| file.path.as_str()).collect();
         let objects: Vec<_> = self
             .objects()
@@ -159,6 +172,14 @@ impl Store {
             .map_err(|error| failure::read(&self.location, &folder, error))?;
         Ok(objects.iter().filter(|object| !live.contains(object.location.as_ref())).count())
     }
+}
+
+fn affected(file: &DataFile) -> String {
+    format!("{} rows of `{}` are affected", file.rows, file.table)
+}
+
+fn wrong_size(bytes: u64, file: &DataFile) -> String {
+    format!("has `{bytes}` bytes instead of `{}`; {}", file.bytes, affected(file))
 }
 
 /// The columns `model_id`, `epoch` and `epochs` of a Parquet file, those it has.

@@ -32,12 +32,13 @@ pub trait Observer: Sync {
 
 /// Who takes the finished models, on the thread that called the runner.
 pub trait Sink {
-    /// Takes a finished model.
+    /// Takes a finished model, even after [`Sink::tick`] failed.
+    fn accept(&mut self, trained: Trained);
+
+    /// Called after every finished model and about once a second: time to write
+    /// what has been waiting.
     ///
     /// # Errors
-    /// An error ends the run.
-    fn accept(&mut self, trained: Trained) -> Result<()>;
-
-    /// Called about once a second: time to write what has been waiting.
+    /// An error ends the run; no tick follows.
     fn tick(&mut self) -> Result<()>;
 }

@@ -1,6 +1,7 @@
 //! Many models in parallel, one per thread.
 
 use std::num::NonZero;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -12,7 +13,7 @@ use super::progress::{Observer, Sink, Stop};
 use super::state::Trained;
 use crate::arch::Arch;
 use crate::dataset::Dataset;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result, panicked};
 use crate::zoo::Model;
 
 /// Training of many models of one architecture on one data set.
@@ -45,8 +46,9 @@ impl Runner<'_> {
     pub fn run(&self, models: &[Model], sink: &mut dyn Sink) -> Result<()> {
         let next = AtomicUsize::new(0);
         let failed = Stop::default();
-        let (finished, received) = sync_channel(self.jobs.get());
         thread::scope(|scope| {
+            // Made in here, so that a panic drops the receiver and frees the workers.
+            let (finished, received) = sync_channel(self.jobs.get());
             for _ in 0..self.jobs.get().min(models.len()) {
                 let (finished, next, failed) = (finished.clone(), &next, &failed);
                 scope.spawn(move || self.work(models, next, failed, &finished));
@@ -55,18 +57,17 @@ impl Runner<'_> {
             let mut outcome = Ok(());
             let mut sink_works = true;
             loop {
-                let result = match received.recv_timeout(Duration::from_secs(1)) {
-                    Ok(Ok(trained)) if sink_works => {
-                        sink.accept(trained).inspect_err(|_| sink_works = false)
+                match received.recv_timeout(Duration::from_secs(1)) {
+                    Ok(Ok(trained)) => sink.accept(trained),
+                    Ok(Err(error)) => {
+                        failed.request();
+                        outcome = outcome.and(Err(error));
                     }
-                    Err(RecvTimeoutError::Timeout) if sink_works => {
-                        sink.tick().inspect_err(|_| sink_works = false)
-                    }
-                    Ok(Err(error)) => Err(error),
-                    Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                    Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return outcome,
-                };
-                if let Err(error) = result {
+                }
+                if sink_works && let Err(error) = sink.tick() {
+                    sink_works = false;
                     failed.request();
                     outcome = outcome.and(Err(error));
                 }
@@ -84,12 +85,15 @@ impl Runner<'_> {
     ) {
         while let Some(model) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
             let stop = || self.stop.is_requested() || failed.is_requested();
-            let trained =
-                train_model(self.engine, self.arch, self.dataset, model, self.observer, &stop)
-                    .map_err(|error| match error.kind() {
-                        Kind::Interrupted => error,
-                        _ => Error::context(error, format!("model `{}`", model.name)),
-                    });
+            let train =
+                || train_model(self.engine, self.arch, self.dataset, model, self.observer, &stop);
+            // A bug in one model must not cost the others that wait to be stored.
+            let trained = panic::catch_unwind(AssertUnwindSafe(train))
+                .unwrap_or_else(|panic| Err(panicked("training", panic.as_ref())))
+                .map_err(|error| match error.kind() {
+                    Kind::Interrupted => error,
+                    _ => error.context(format!("model `{}`", model.name)),
+                });
             let end = trained.is_err();
             if finished.send(trained).is_err() || end {
                 return;

@@ -30,9 +30,9 @@ pub struct Zoo {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    name: String,
-    dataset: String,
-    arch: String,
+    name: Value,
+    dataset: Value,
+    arch: Value,
     epochs: Value,
     seeds: Value,
     hyper: HyperTable,
@@ -54,12 +54,12 @@ struct HyperTable {
 impl Zoo {
     /// Reads a specification. Every error names the key, the value and what is
     /// allowed.
-    pub fn from_toml(text: &str) -> Result<Self> {
-        let file: File = toml::from_str(text).map_err(|error| syntax_error(text, &error))?;
+    pub fn from_toml(toml: &str) -> Result<Self> {
+        let file: File = toml::from_str(toml).map_err(|error| syntax_error(toml, &error))?;
         let zoo = Self {
-            name: zoo_name(file.name)?,
-            dataset: dataset::info(&file.dataset)?.name.to_owned(),
-            arch: Arch::by_name(&file.arch)?,
+            name: zoo_name(text(&file.name))?,
+            dataset: dataset::info(&text(&file.dataset))?.name.to_owned(),
+            arch: Arch::by_name(&text(&file.arch))?,
             epochs: integer("epochs", &file.epochs, 1, 1_000_000)?,
             grid: file.hyper.grid(seeds::parse(&file.seeds)?)?,
         };

@@ -106,8 +106,17 @@ pub(super) fn at(sorted: &[f32], q: f64) -> Option<f64> {
     let (low, high) =
         (f64::from(sorted[below]), f64::from(sorted[(below + 1).min(sorted.len() - 1)]));
     let fraction = position - position.floor();
-    // Without this an infinite neighbour of weight zero would give NaN.
-    Some(if fraction == 0.0 { low } else { low + (high - low) * fraction })
+    // From the nearer neighbour, as numpy does it, which gives NaN beside an
+    // infinite value; here that is the limit.
+    Some(if fraction == 0.0 || low == high {
+        low
+    } else if low.is_infinite() || high.is_infinite() {
+        low + high
+    } else if fraction < 0.5 {
+        low + (high - low) * fraction
+    } else {
+        high - (high - low) * (1.0 - fraction)
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +136,16 @@ mod tests {
         assert!((quantile(0.9) - 7.9).abs() < 1e-12);
         assert_eq!(at(&[], 0.5), None);
         assert!(check(1.5).is_err() && check(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn infinities_are_values() {
+        let (inf, mut sorted) = (f32::INFINITY, Vec::new());
+        sort_into(&mut sorted, &[1.0, -inf, -inf, inf]);
+        assert_eq!(
+            [0.0, 0.1, 2.0 / 3.0, 0.9].map(|q| at(&sorted, q).unwrap()),
+            [f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, f64::INFINITY]
+        );
     }
 
     #[test]
