@@ -152,6 +152,23 @@ fn a_finished_zoo_is_not_trained_again() {
     assert_eq!(site.value("SELECT max(version) FROM snapshots"), "1");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_result_leaves_no_file() {
+    let site = Site::new(1);
+    assert!(site.train().wait_with_output().unwrap().status.success());
+    let result = site.folder.path().join("result.csv");
+    let endless = "SELECT a.value FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+    let child = site.zoolake().args(["sql", endless, "-o"]).arg(&result).spawn().unwrap();
+    let partial = site.folder.path().join(format!("result.csv.{}.partial", child.id()));
+    wait_until(|| partial.metadata().is_ok_and(|metadata| metadata.len() > 0));
+    let kill = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", text(&output));
+    assert!(!partial.exists() && !result.exists());
+}
+
 /// A file system of a few pages, which goes with the guard.
 #[cfg(target_os = "linux")]
 struct SmallDisk(TempDir);

@@ -212,7 +212,8 @@ async fn large_commits_have_several_row_groups_and_pages_of_keys() {
         object.bytes().await.unwrap(),
         options,
     );
-    let metadata = reader.unwrap().metadata().clone();
+    let reader = reader.unwrap();
+    let metadata = reader.metadata();
     // 49 MB of weights in row groups of 32 MiB of encoded bytes, at most.
     assert!(metadata.num_row_groups() >= 2, "{}", metadata.num_row_groups());
     for group in metadata.row_groups() {

@@ -12,6 +12,7 @@ mod output;
 mod place;
 mod progress;
 mod query;
+mod signal;
 mod sql;
 mod stdout;
 mod train;

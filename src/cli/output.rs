@@ -16,6 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::display;
+use super::signal;
 use super::stdout::Stdout;
 use crate::error::{Error, Kind, Result};
 use crate::sql::Rows;
@@ -73,7 +74,10 @@ impl Output {
         // Nobody shall see half a file.
         let partial = partial_path(path);
         let written = match File::create(&partial) {
-            Ok(file) => write_rows(rows, format, Box::new(BufWriter::new(file)), true).await,
+            Ok(file) => tokio::select! {
+                written = write_rows(rows, format, Box::new(BufWriter::new(file)), true) => written,
+                () = signal::stopped() => Err(interrupted(path)),
+            },
             Err(error) => Err(cannot_write(path, error)),
         };
         let placed = written
@@ -110,6 +114,11 @@ fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.partial", std::process::id()));
     PathBuf::from(name)
+}
+
+fn interrupted(path: &Path) -> Error {
+    let message = format!("interrupted: `{}` is as it was before", path.display());
+    Error::new(Kind::Interrupted, message)
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {

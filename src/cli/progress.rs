@@ -1,9 +1,10 @@
 //! Progress and notices, on stderr.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::train::Observer;
 use crate::zoo::Model;
@@ -31,9 +32,9 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some((models * epochs) as u64), target);
-        let template = "training [{bar:32}] {msg}  {elapsed} gone, {eta} to go";
+        let template = "training [{bar:32}] {msg}  {elapsed} gone, {to_go} to go";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style.progress_chars("=> ").with_key("to_go", to_go));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         let progress = Self { bar, epochs_per_model: epochs, begun: Instant::now() };
@@ -57,6 +58,14 @@ impl Progress {
         let (done, all) = (models(self.bar.position()), models(self.bar.length().unwrap_or(0)));
         self.bar.set_message(format!("{done}/{all} models"));
     }
+}
+
+/// The time left; nothing can be said before the first epoch.
+fn to_go(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let _ = match state.pos() {
+        0 => write!(out, "?"),
+        _ => write!(out, "{:#}", HumanDuration(state.eta())),
+    };
 }
 
 impl Observer for Progress {

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::display::{bytes, thousands};
 use super::place::Cloud;
 use super::progress::{Progress, note};
-use super::{env_vars, stdout::print};
+use super::{env_vars, signal, stdout::print};
 use crate::dataset::{self, Dataset};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Store, Writer};
@@ -190,8 +190,8 @@ pub(super) async fn train(
     signals.abort();
     // The handlers stay; what follows training has nothing to finish.
     tokio::spawn(async {
-        wait_for_signal().await;
-        quit();
+        signal::stopped().await;
+        signal::quit();
     });
     let took = progress.finish();
     note(&counts.summary(missing.len(), took));
@@ -207,35 +207,11 @@ pub(super) async fn train(
 /// Turns the first Ctrl-C or SIGTERM into a request to stop; the second one ends
 /// the process at once.
 async fn stop_on_signals(stop: Stop, progress: Progress) {
-    wait_for_signal().await;
+    signal::stopped().await;
     stop.request();
     progress.note("stopping: finished models are being kept; once more stops at once");
-    wait_for_signal().await;
-    quit();
-}
-
-#[expect(clippy::exit, reason = "asked twice: what is committed is safe, the rest is given up")]
-fn quit() {
-    std::process::exit(i32::from(super::EXIT_INTERRUPTED));
-}
-
-#[cfg(unix)]
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-        }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
-}
-
-#[cfg(not(unix))]
-async fn wait_for_signal() {
-    drop(tokio::signal::ctrl_c().await);
+    signal::stopped().await;
+    signal::quit();
 }
 
 /// Collects finished models and commits them in batches.

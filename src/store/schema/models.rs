@@ -15,7 +15,11 @@ pub const MODELS: TableSchema = TableSchema {
             "Positive; derived by hash from zoo, data set, architecture, hyperparameters and seed. Joins are on it.",
         ),
         required("zoo", Utf8, "The zoo the model belongs to."),
-        required("name", Utf8, "`<zoo>/<index in the grid>`."),
+        required(
+            "name",
+            Utf8,
+            "`<zoo>/<index in the grid>`, as the grid was when the model was trained: unique until a zoo's grid is changed. `model_id` always is.",
+        ),
         optional("dataset", Utf8, "Data set it was trained on."),
         required("arch", Utf8, "Architecture; its weights are in `weights_<arch>`."),
         optional(
