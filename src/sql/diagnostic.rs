@@ -77,60 +77,66 @@ const COERCION: &str = "user-defined coercion failed with: Error during planning
 /// What stands before a call that fits no function.
 const NO_MATCH: &str = "No function matches the given name and argument types '";
 
+/// A query that parses and yet cannot be answered.
 fn semantic(error: &DataFusionError, position: Option<(u64, u64)>, tables: &[String]) -> Error {
+    let place = match position {
+        Some((line, column)) if line > 0 => format!(" at line {line}, column {column}"),
+        _ => String::new(),
+    };
+    let wrong = |what: &str| Error::invalid(format!("SQL error{place}: {what}"));
     let text = error.strip_backtrace();
-    let text = [
+    let text = without_prefix(&text);
+    if let Some((_, call)) = text.split_once(NO_MATCH) {
+        let call = call.split("'. ").next().unwrap_or(call);
+        return wrong(&format!("no function matches `{call}`"))
+            .with_hint("cast the arguments; `SELECT * FROM functions` lists those on vectors");
+    }
+    let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let message = message.trim_end_matches('.');
+    if message.starts_with("Internal error: ") {
+        return Error::internal(message);
+    }
+    if let Some(name) = unknown_table(message) {
+        return wrong(&format!("there is no table `{name}`")).with_hint(other_table(name, tables));
+    }
+    if ["DDL", "DML", "Statement"].iter().any(|kind| {
+        message.strip_prefix(kind).is_some_and(|rest| rest.starts_with(" not supported: "))
+    }) {
+        return wrong(message)
+            .with_hint("a store is changed by commands, not by SQL; `-o FILE` writes a result");
+    }
+    // A list of all columns adds nothing to the right one.
+    if rest.is_empty() || message.contains("Did you mean") {
+        return wrong(message);
+    }
+    wrong(message).with_hint(rest.replace('\n', " "))
+}
+
+/// The text without the kinds of error that DataFusion puts in front, and without
+/// what it puts around the words of our own functions.
+fn without_prefix(text: &str) -> &str {
+    if let Some((_, ours)) = text.split_once(COERCION) {
+        return ours.split(" No function matches").next().unwrap_or(ours);
+    }
+    let kinds = [
         "Error during planning: ",
         "Schema error: ",
         "Execution error: ",
         "Arrow error: ",
         "This feature is not implemented: ",
-    ]
-    .iter()
-    .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
-    // Our own functions say what is wrong; what is put around that says less.
-    let text = match text.split_once(COERCION) {
-        Some((_, ours)) => ours.split(" No function matches").next().unwrap_or(ours),
-        None => text,
-    };
-    let place = match position {
-        Some((line, column)) if line > 0 => format!(" at line {line}, column {column}"),
-        _ => String::new(),
-    };
-    if let Some((_, call)) = text.split_once(NO_MATCH) {
-        let call = call.split("'. ").next().unwrap_or(call);
-        return Error::invalid(format!("SQL error{place}: no function matches `{call}`"))
-            .with_hint("cast the arguments; `SELECT * FROM functions` lists those on vectors");
-    }
-    if text.starts_with("Internal error: ") {
-        return Error::internal(text.lines().next().unwrap_or_default());
-    }
-    let mut lines = text.lines();
-    let message = lines.next().unwrap_or_default().trim_end_matches('.').to_owned();
-    let rest = lines.collect::<Vec<_>>().join(" ");
-    let unknown_table = message
-        .strip_prefix("table 'datafusion.public.")
-        .and_then(|message| message.strip_suffix("' not found"));
-    if let Some(name) = unknown_table {
-        let names: Vec<&str> = tables.iter().map(String::as_str).collect();
-        let error = Error::invalid(format!("SQL error{place}: there is no table `{name}`"));
-        return error.with_hint(match nearest(name, &names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the tables are {}", names.join(", ")),
-        });
-    }
-    if message.contains("not supported: ")
-        && (message.contains("DDL") || message.contains("DML") || message.contains("Statement"))
-    {
-        return Error::invalid(format!("SQL error{place}: {message}"))
-            .with_hint("a store is changed by commands, not by SQL; `-o FILE` writes a result");
-    }
-    let explained = Error::invalid(format!("SQL error{place}: {message}"));
-    // A list of all columns adds nothing to the right one.
-    if rest.is_empty() || message.contains("Did you mean") {
-        explained
-    } else {
-        explained.with_hint(rest)
+    ];
+    kinds.iter().fold(text, |text, kind| text.strip_prefix(kind).unwrap_or(text))
+}
+
+fn unknown_table(message: &str) -> Option<&str> {
+    message.strip_prefix("table 'datafusion.public.")?.strip_suffix("' not found")
+}
+
+fn other_table(name: &str, tables: &[String]) -> String {
+    let names: Vec<&str> = tables.iter().map(String::as_str).collect();
+    match nearest(name, &names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the tables are {}", names.join(", ")),
     }
 }
 
