@@ -34,14 +34,14 @@ impl Arch {
     /// # Ok::<(), zoolake::Error>(())
     /// ```
     pub fn by_name(name: &str) -> Result<Self> {
-        published::all().into_iter().find(|arch| arch.name == name).ok_or_else(|| {
+        published::all().iter().find(|arch| arch.name == name).cloned().ok_or_else(|| {
             let names: Vec<_> = published::all().iter().map(|arch| arch.name).collect();
             Error::not_allowed("arch", name, &names)
         })
     }
 
     /// Every architecture zoolake can train, smallest first.
-    pub fn all() -> Vec<Self> {
+    pub fn all() -> &'static [Self] {
         published::all()
     }
 

@@ -3,18 +3,23 @@
 //! (`code/model_definitions/def_net.py`): stride 1, no padding, biases
 //! everywhere, pooling *before* the activation.
 
+use std::sync::LazyLock;
+
 use super::layer::Layer::{self, Activation, Dropout, Flatten, MaxPool2d};
 use super::{Arch, Layout};
 
 const CLASSES: usize = 10;
 
-/// Every architecture, smallest first.
-pub(super) fn all() -> Vec<Arch> {
-    vec![
-        cnn_s("cnn_s", "CNN(s): 3 convolutions, 2 linear layers, 28x28 grey", 1),
-        cnn_s("cnn_s_rgb", "CNN(s): 3 convolutions, 2 linear layers, 28x28 colour", 3),
-        cnn_m(),
-    ]
+/// Every architecture, smallest first; laid out once.
+pub(super) fn all() -> &'static [Arch] {
+    static ALL: LazyLock<[Arch; 3]> = LazyLock::new(|| {
+        [
+            cnn_s("cnn_s", "CNN(s): 3 convolutions, 2 linear layers, 28x28 grey", 1),
+            cnn_s("cnn_s_rgb", "CNN(s): 3 convolutions, 2 linear layers, 28x28 colour", 3),
+            cnn_m(),
+        ]
+    });
+    &*ALL
 }
 
 fn conv(in_channels: usize, out_channels: usize, kernel: usize) -> Layer {
@@ -92,12 +97,12 @@ mod tests {
         let starts = |arch: &Arch| -> Vec<usize> {
             arch.layout().tensors().iter().step_by(2).map(|tensor| tensor.offset).collect()
         };
-        let [small, rgb, medium] = <[Arch; 3]>::try_from(all()).unwrap();
+        let [small, rgb, medium] = all() else { panic!("three architectures") };
         assert_eq!(small.layout().num_params(), 2464);
         assert_eq!(rgb.layout().num_params(), 2864);
         assert_eq!(medium.layout().num_params(), 10_853);
-        assert_eq!(starts(&small), [0, 208, 1414, 1514, 2254]);
-        assert_eq!(starts(&medium), [0, 448, 5088, 9423, 10_643]);
+        assert_eq!(starts(small), [0, 208, 1414, 1514, 2254]);
+        assert_eq!(starts(medium), [0, 448, 5088, 9423, 10_643]);
     }
 
     /// Walks the shapes: each layer takes what the one before it gives.

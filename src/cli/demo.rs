@@ -7,11 +7,10 @@ use super::output::Output;
 use super::place::Cloud;
 use super::progress::note;
 use super::stdout::print;
-use super::train::{Effort, train};
+use super::train::{Effort, load, train};
 use crate::dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::{NamedQuery, Session};
-use crate::zoo::{Zoo, published};
 
 /// Train a small zoo on built-in digits and query it
 ///
@@ -35,9 +34,7 @@ const ZOO: &str = "digits_demo";
 
 impl Demo {
     pub(super) async fn run(self) -> Result<()> {
-        let spec = published().iter().find(|zoo| zoo.name == ZOO);
-        let zoo = spec.ok_or_else(|| Error::internal(format!("no zoo `{ZOO}`")))?;
-        let zoo = Zoo::from_toml(zoo.toml)?;
+        let zoo = load(ZOO)?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), None)?;
         let store = self.cloud.open_or_create(&self.store).await?;
         train(&zoo, &zoo.models(), &store, &dataset, &self.effort).await?;

@@ -122,7 +122,7 @@ impl Train {
 }
 
 /// A specification from a file, or by name.
-fn load(spec: &str) -> Result<Zoo> {
+pub(super) fn load(spec: &str) -> Result<Zoo> {
     if let Some(zoo) = published().iter().find(|zoo| zoo.name == spec) {
         return Zoo::from_toml(zoo.toml);
     }
