@@ -55,7 +55,8 @@ fn training(criterion: &mut Criterion) {
         let mut draws = Stream::new(1, Purpose::Dropout);
         let name = format!("{}/{}/dropout {dropout}", arch.name(), activation.name());
         group.bench_function(name, |bencher| {
-            bencher.iter(|| network.train_epoch(black_box(&order), &mut draws).unwrap());
+            bencher
+                .iter(|| network.train_epoch(black_box(&order), &mut draws, &|| Ok(())).unwrap());
         });
     }
     group.finish();

@@ -84,6 +84,10 @@ fn a_stop_keeps_what_is_finished() {
 struct PanicsOnSeed2(CandleEngine);
 
 impl Engine for PanicsOnSeed2 {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
     fn network<'a>(
         &'a self,
         arch: &'a Arch,

@@ -16,7 +16,7 @@ use crate::zoo::Model;
 /// and wherever it is trained with one engine; only `seconds` differs.
 ///
 /// # Errors
-/// `Interrupted` if `should_stop` said so before an epoch. A model that diverges is no error.
+/// `Interrupted` if `should_stop` said so before a batch. A model that diverges is no error.
 pub fn train_model(
     engine: &dyn Engine,
     arch: &Arch,
@@ -32,20 +32,19 @@ pub fn train_model(
     let images = u32::try_from(dataset.train.len())
         .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
     let mut order: Vec<u32> = (0..images).collect();
+    let go_on = || {
+        let stopped = || format!("stopped training `{}`", model.name);
+        if should_stop() { Err(Error::new(Kind::Interrupted, stopped())) } else { Ok(()) }
+    };
     let mut states = Vec::with_capacity(model.hyper.epochs + 1);
     for epoch in 0..=model.hyper.epochs {
-        if should_stop() {
-            return Err(Error::new(
-                Kind::Interrupted,
-                format!("stopped training `{}`", model.name),
-            ));
-        }
+        go_on()?;
         let begun = Instant::now();
         let train = if epoch == 0 {
             network.evaluate(&dataset.train)?
         } else {
             shuffle.shuffle(&mut order);
-            network.train_epoch(&order, &mut dropout)?
+            network.train_epoch(&order, &mut dropout, &go_on)?
         };
         states.push(state(network.as_ref(), dataset, epoch, train, begun)?);
         observer.epoch_finished(model, epoch);

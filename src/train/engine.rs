@@ -4,6 +4,7 @@
 //! shuffling, dropout draws, the epoch loop) lives on this side, so that two
 //! engines given the same model see the same numbers.
 
+use super::memory::Memory;
 use super::state::Metrics;
 use super::stream::Stream;
 use crate::arch::Arch;
@@ -13,6 +14,10 @@ use crate::zoo::Hyper;
 
 /// A way to train networks. One engine serves all worker threads.
 pub trait Engine: Send + Sync {
+    /// What a model half trained is kept under: only the engine that began it
+    /// goes on with it, since two engines do not round alike.
+    fn name(&self) -> &'static str;
+
     /// Prepares one network with the given initial `weights` (layout order).
     fn network<'a>(
         &'a self,
@@ -30,15 +35,28 @@ pub trait Network {
     /// is drawn from once per element that may be dropped, layer by layer in
     /// forward order, in `[N, C, H, W]` order, and not at all if the rate is
     /// zero; an element is kept if its draw (uniform in [0, 1)) is at least
-    /// the rate, and is then scaled by `1 / (1 - rate)`.
+    /// the rate, and is then scaled by `1 / (1 - rate)`. `before_batch` is called
+    /// before each batch, and its error ends the epoch and the network's use.
     ///
     /// Returns the running mean over the epoch, in train mode. A network that
     /// diverges returns what arithmetic gives it, NaN included: no error.
-    fn train_epoch(&mut self, order: &[u32], dropout: &mut Stream) -> Result<Metrics>;
+    fn train_epoch(
+        &mut self,
+        order: &[u32],
+        dropout: &mut Stream,
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Metrics>;
 
     /// Loss and accuracy over `split`, dropout off.
     fn evaluate(&self, split: &Split) -> Result<Metrics>;
 
     /// All parameters, flattened in layout order.
     fn weights(&self) -> Result<Vec<f32>>;
+
+    /// What the optimiser remembers.
+    fn memory(&self) -> Result<Memory>;
+
+    /// Goes on as the network that had this memory, whose weights this one was
+    /// made with: every later bit is the same.
+    fn remember(&mut self, memory: &Memory) -> Result<()>;
 }

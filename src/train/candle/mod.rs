@@ -50,6 +50,10 @@ impl CandleEngine {
 }
 
 impl Engine for CandleEngine {
+    fn name(&self) -> &'static str {
+        "candle"
+    }
+
     fn network<'a>(
         &'a self,
         arch: &'a Arch,

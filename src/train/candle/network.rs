@@ -12,7 +12,7 @@ use super::tape::Tape;
 use crate::arch::{Arch, Layout};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::train::{Metrics, Network, Stream};
+use crate::train::{Memory, Metrics, Network, Stream};
 use crate::zoo::Hyper;
 
 /// Images per batch of an evaluation: enough to spread what an operation costs
@@ -115,10 +115,16 @@ fn parameters(layout: &Layout, weights: &[f32], dtype: DType) -> Result<Vec<Var>
 }
 
 impl Network for CandleNetwork<'_> {
-    fn train_epoch(&mut self, order: &[u32], dropout: &mut Stream) -> Result<Metrics> {
+    fn train_epoch(
+        &mut self,
+        order: &[u32],
+        dropout: &mut Stream,
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Metrics> {
         let mut tally = Tally::default();
         let mut draw = || dropout.uniform();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
+            before_batch()?;
             let batch = self.gather(&self.dataset.train, indices)?;
             self.gradients(batch, &mut draw, &mut tally)
                 .and_then(|gradients| self.optimizer.step(&gradients))
@@ -146,5 +152,13 @@ impl Network for CandleNetwork<'_> {
             weights.extend(values.map_err(failed("reading the weights"))?);
         }
         Ok(weights)
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        self.optimizer.memory().map_err(failed("reading the optimiser"))
+    }
+
+    fn remember(&mut self, memory: &Memory) -> Result<()> {
+        self.optimizer.remember(memory).map_err(failed("setting the optimiser"))
     }
 }

@@ -3,10 +3,11 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor, Var};
+use candle_core::{CpuStorage, DType, InplaceOp3, Layout, Result, Tensor, Var, bail};
 use candle_nn::Optimizer;
 
 use super::element::{Element, values, values_mut, with_element};
+use crate::train::Memory;
 use crate::zoo::{self, Hyper};
 
 const BETA1: f64 = 0.9;
@@ -43,6 +44,60 @@ impl AnyOptimizer {
             Self::Sgd(sgd) => sgd.step(gradients),
         }
     }
+
+    /// What the rule remembers, parameters in their order.
+    pub(super) fn memory(&self) -> Result<Memory> {
+        let (steps, moments) = match self {
+            Self::Adam(Adam { steps, parameters, .. }) => (
+                u64::from(steps.unsigned_abs()),
+                vec![
+                    flattened(parameters.iter().map(|moments| &moments.first))?,
+                    flattened(parameters.iter().map(|moments| &moments.second))?,
+                ],
+            ),
+            Self::Sgd(Sgd { parameters, .. }) => {
+                (0, vec![flattened(parameters.iter().map(|(_, velocity)| velocity))?])
+            }
+        };
+        Ok(Memory { steps, moments })
+    }
+
+    /// Goes on as the rule that had this memory.
+    pub(super) fn remember(&mut self, memory: &Memory) -> Result<()> {
+        match (self, memory.moments.as_slice()) {
+            (Self::Adam(adam), [first, second]) => {
+                adam.steps = i32::try_from(memory.steps).unwrap_or(i32::MAX);
+                refill(adam.parameters.iter_mut().map(|moments| &mut moments.first), first)?;
+                refill(adam.parameters.iter_mut().map(|moments| &mut moments.second), second)
+            }
+            (Self::Sgd(sgd), [velocity]) => {
+                refill(sgd.parameters.iter_mut().map(|(_, velocity)| velocity), velocity)
+            }
+            (_, moments) => bail!("{} moments are those of another optimiser", moments.len()),
+        }
+    }
+}
+
+/// The values of `tensors`, one after the other.
+fn flattened<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    for tensor in tensors {
+        values.extend(tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+    }
+    Ok(values)
+}
+
+/// The reverse of [`flattened`].
+fn refill<'a>(tensors: impl Iterator<Item = &'a mut Tensor>, mut values: &[f32]) -> Result<()> {
+    for tensor in tensors {
+        let Some((of_tensor, others)) = values.split_at_checked(tensor.elem_count()) else {
+            bail!("too few moments")
+        };
+        let of_tensor = Tensor::from_slice(of_tensor, tensor.shape(), tensor.device())?;
+        *tensor = of_tensor.to_dtype(tensor.dtype())?;
+        values = others;
+    }
+    if values.is_empty() { Ok(()) } else { bail!("{} moments too many", values.len()) }
 }
 
 /// Settings of [`Adam`].

@@ -1,5 +1,7 @@
 //! Whole networks against PyTorch, and what an engine promises besides numbers.
 
+use std::cell::Cell;
+
 use candle_core::DType;
 use serde::Deserialize;
 
@@ -10,6 +12,7 @@ use super::loss::Tally;
 use super::network::CandleNetwork;
 use crate::arch::{Arch, TensorKind};
 use crate::dataset::{Dataset, Split};
+use crate::error::{Error, Result};
 use crate::train::{Engine, Network, Purpose, Stream, initial_weights};
 use crate::zoo::{Activation, Hyper, Init, Optimizer};
 
@@ -50,6 +53,11 @@ fn hyper(activation: &str, batch_size: usize) -> Hyper {
         epochs: 1,
         seed: 1,
     }
+}
+
+/// Never asks to stop.
+fn go_on() -> Result<()> {
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -125,7 +133,7 @@ fn the_first_losses_agree_with_pytorch() {
             for (step, expected) in case.losses.iter().enumerate().take(steps) {
                 let first = (step % 8 * case.batch) as u32;
                 let order: Vec<u32> = (first..first + case.batch as u32).collect();
-                let loss = network.train_epoch(&order, &mut dropout).unwrap().loss;
+                let loss = network.train_epoch(&order, &mut dropout, &go_on).unwrap().loss;
                 let error = (loss - expected).abs();
                 assert!(error <= tolerance, "{} {dtype:?} {step}: {error:.1e}", case.arch);
             }
@@ -141,7 +149,7 @@ fn train(arch: &Arch, hyper: &Hyper, dataset: &Dataset, order: &[u32]) -> Vec<u6
     let mut dropout = Stream::new(hyper.seed, Purpose::Dropout);
     let mut bits = Vec::new();
     for _ in 0..2 {
-        let train = network.train_epoch(order, &mut dropout).unwrap();
+        let train = network.train_epoch(order, &mut dropout, &go_on).unwrap();
         let test = network.evaluate(&dataset.test).unwrap();
         let metrics = [train.loss, train.accuracy, test.loss, test.accuracy];
         bits.extend(metrics.map(f64::to_bits));
@@ -175,8 +183,8 @@ fn the_last_batch_may_be_smaller_and_an_epoch_may_be_empty() {
     let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
     assert_eq!(network.weights().unwrap(), start);
     let mut dropout = Stream::new(1, Purpose::Dropout);
-    assert!(network.train_epoch(&[], &mut dropout).unwrap().loss.is_nan());
-    let metrics = network.train_epoch(&[0, 1, 2, 3, 4, 5, 6], &mut dropout).unwrap();
+    assert!(network.train_epoch(&[], &mut dropout, &go_on).unwrap().loss.is_nan());
+    let metrics = network.train_epoch(&[0, 1, 2, 3, 4, 5, 6], &mut dropout, &go_on).unwrap();
     assert!((metrics.accuracy * 7.0).fract().abs() < 1e-9, "{metrics:?}");
     assert_ne!(network.weights().unwrap(), start);
 }
@@ -194,7 +202,7 @@ fn a_network_that_diverges_says_so_in_numbers() {
             let mut dropout = Stream::new(1, Purpose::Dropout);
             let order: Vec<u32> = (0..20).collect();
             for _ in 0..3 {
-                network.train_epoch(&order, &mut dropout).unwrap();
+                network.train_epoch(&order, &mut dropout, &go_on).unwrap();
                 network.evaluate(&dataset.test).unwrap();
             }
             let spoilt = vec![f32::NAN; start.len()];
@@ -217,6 +225,52 @@ fn what_does_not_fit_is_an_error() {
     assert!(engine.network(&other, &hyper, &data, &weights(&other)).is_err());
     let start = weights(&arch);
     let mut network = engine.network(&arch, &hyper, &data, &start).unwrap();
-    let error = network.train_epoch(&[4], &mut Stream::new(1, Purpose::Dropout)).unwrap_err();
+    let mut dropout = Stream::new(1, Purpose::Dropout);
+    let error = network.train_epoch(&[4], &mut dropout, &go_on).unwrap_err();
     assert!(error.to_string().contains("`4`"), "{error}");
+}
+
+#[test]
+fn a_network_goes_on_from_its_memory_bit_for_bit() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let dataset = dataset(&arch, 23);
+    let order: Vec<u32> = (0..23).collect();
+    let engine = CandleEngine::cpu();
+    for optimizer in [Optimizer::Adam, Optimizer::Sgd] {
+        let hyper = Hyper { optimizer, dropout: 0.2, ..hyper("tanh", 5) };
+        let mut dropout = Stream::new(1, Purpose::Dropout);
+        let mut whole = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+        whole.train_epoch(&order, &mut dropout, &go_on).unwrap();
+        let start = whole.weights().unwrap();
+        let mut resumed = engine.network(&arch, &hyper, &dataset, &start).unwrap();
+        resumed.remember(&whole.memory().unwrap()).unwrap();
+        let mut same_draws = dropout.clone();
+        let metrics = whole.train_epoch(&order, &mut dropout, &go_on).unwrap();
+        assert_eq!(resumed.train_epoch(&order, &mut same_draws, &go_on).unwrap(), metrics);
+        assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
+        assert_eq!(resumed.memory().unwrap(), whole.memory().unwrap());
+
+        let mut other = whole.memory().unwrap();
+        other.moments[0].pop();
+        assert!(resumed.remember(&other).is_err());
+        other.moments.clear();
+        assert!(resumed.remember(&other).is_err());
+    }
+}
+
+#[test]
+fn an_epoch_stops_between_batches() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let (dataset, hyper) = (dataset(&arch, 23), hyper("tanh", 5));
+    let engine = CandleEngine::cpu();
+    let mut network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+    let batches = Cell::new(0);
+    let stop_at_third = || {
+        batches.set(batches.get() + 1);
+        if batches.get() == 3 { Err(Error::invalid("enough")) } else { Ok(()) }
+    };
+    let order: Vec<u32> = (0..23).collect();
+    let mut dropout = Stream::new(1, Purpose::Dropout);
+    let error = network.train_epoch(&order, &mut dropout, &stop_at_third).unwrap_err();
+    assert_eq!((error.to_string().as_str(), batches.get()), ("enough", 3));
 }
