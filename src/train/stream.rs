@@ -38,6 +38,12 @@ impl Stream {
         (self.0.next_u32() >> 8) as f32 * UNIT
     }
 
+    /// Random bytes: four of them, little end first, are what [`Stream::uniform`]
+    /// makes one number of.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
     /// Standard normal.
     pub fn normal(&mut self) -> f32 {
         StandardNormal.sample(&mut self.0)
@@ -62,6 +68,19 @@ mod tests {
         assert_eq!(draw(7, Purpose::Init), draw(7, Purpose::Init));
         assert_ne!(draw(7, Purpose::Init), draw(7, Purpose::Dropout));
         assert_ne!(draw(7, Purpose::Init), draw(8, Purpose::Init));
+    }
+
+    #[test]
+    fn bytes_are_the_same_draws() {
+        let (mut one, mut other) = (Stream::new(5, Purpose::Dropout), Stream::new(5, Purpose::Dropout));
+        for n in [3, 1, 200, 64] {
+            let mut bytes = vec![0; 4 * n];
+            one.fill(&mut bytes);
+            for draw in bytes.as_chunks().0 {
+                let draw = (u32::from_le_bytes(*draw) >> 8) as f32 / (1 << 24) as f32;
+                assert_eq!(draw, other.uniform());
+            }
+        }
     }
 
     #[test]

@@ -6,15 +6,15 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub(super) const IMAGES: u32 = 1;
-pub(super) const LABELS: u32 = 2;
-pub(super) const DRAWS: u32 = 3;
+pub(in crate::train) const IMAGES: u32 = 1;
+pub(in crate::train) const LABELS: u32 = 2;
+pub(in crate::train) const DRAWS: u32 = 3;
 const PROBE: u32 = 4;
 const UPSTREAM: u32 = 5;
-pub(super) const WEIGHTS: u32 = 100;
+pub(in crate::train) const WEIGHTS: u32 = 100;
 
 /// The `i`-th of a fixed sequence of numbers in [-1, 1), exact in `f32`.
-pub(super) fn value(seed: u32, i: usize) -> f64 {
+pub(in crate::train) fn value(seed: u32, i: usize) -> f64 {
     let i = (i as u32).wrapping_add(1);
     let z = i.wrapping_mul(0x9E37_79B1).wrapping_add(seed.wrapping_mul(0x85EB_CA77));
     let z = (z ^ (z >> 15)).wrapping_mul(0x2C1B_3C6D);
@@ -23,17 +23,17 @@ pub(super) fn value(seed: u32, i: usize) -> f64 {
     f64::from(z >> 8) / f64::from(1 << 23) - 1.0
 }
 
-pub(super) fn values(seed: u32, shape: &[usize]) -> Tensor {
+pub(in crate::train) fn values(seed: u32, shape: &[usize]) -> Tensor {
     let values: Vec<f64> = (0..shape.iter().product()).map(|i| value(seed, i)).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-pub(super) fn labels(n: usize) -> Vec<u32> {
+pub(in crate::train) fn labels(n: usize) -> Vec<u32> {
     (0..n).map(|i| ((value(LABELS, i) + 1.0) / 2.0 * 10.0) as u32).collect()
 }
 
 /// The cases of one kind of fixture.
-pub(super) fn cases<T: DeserializeOwned>(kind: &str) -> Vec<T> {
+pub(in crate::train) fn cases<T: DeserializeOwned>(kind: &str) -> Vec<T> {
     let text = match kind {
         "cross_entropy" => include_str!("../../../tests/fixtures/gradients/cross_entropy.json"),
         "layers" => include_str!("../../../tests/fixtures/gradients/layers.json"),
@@ -47,7 +47,7 @@ pub(super) fn cases<T: DeserializeOwned>(kind: &str) -> Vec<T> {
 
 /// Enough of a tensor to tell it from any other.
 #[derive(Deserialize)]
-pub(super) struct Summary {
+pub(in crate::train) struct Summary {
     size: usize,
     norm: f64,
     dot: f64,
@@ -56,7 +56,7 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Holds `tensor` against this; errors may be `tolerance` times the norm.
-    pub(super) fn check(&self, tensor: &Tensor, tolerance: f64, what: &str) {
+    pub(in crate::train) fn check(&self, tensor: &Tensor, tolerance: f64, what: &str) {
         let tensor = tensor.to_dtype(DType::F64).and_then(|tensor| tensor.flatten_all());
         let values = tensor.unwrap().to_vec1::<f64>().unwrap();
         assert_eq!(values.len(), self.size, "{what}: size");
@@ -82,13 +82,13 @@ struct Case {
 }
 
 /// The inputs of a layer case with tensors of `shapes`.
-pub(super) fn inputs(shapes: &[Vec<usize>]) -> Vec<Tensor> {
+pub(in crate::train) fn inputs(shapes: &[Vec<usize>]) -> Vec<Tensor> {
     (WEIGHTS..).zip(shapes).map(|(seed, shape)| values(seed, shape)).collect()
 }
 
 /// Checks the layer called `layer`: output and gradients of every case, in `f64`
 /// to 1e-10 of the norm and in `f32` to 1e-6.
-pub(super) fn check_layer(
+pub(in crate::train) fn check_layer(
     layer: &str,
     inputs: impl Fn(&[Vec<usize>]) -> Vec<Tensor>,
     run: impl Fn(&[Var]) -> Result<Tensor>,

@@ -16,7 +16,7 @@ mod conv;
 mod dropout;
 mod element;
 #[cfg(test)]
-mod fixtures;
+pub(super) mod fixtures;
 mod flatten;
 mod forward;
 mod linear;

@@ -1,0 +1,226 @@
+//! One network in training.
+
+use super::buffer::Buffer;
+use super::dropout::Dropout;
+use super::isa::{Isa, Kernel};
+use super::lanes::Lanes;
+use super::loss::Tally;
+use super::optimizer::Optimizer;
+use super::pass::{Group, Workspace};
+use super::plan::Plan;
+use crate::arch::Arch;
+use crate::dataset::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::train::{Memory, Metrics, Network, Stream};
+use crate::zoo::Hyper;
+
+/// Images side by side in an evaluation: whole vectors of any width.
+const EVALUATION_BATCH: usize = 16;
+
+/// Batches up to this size pass at once; of larger ones, this many images at a
+/// time, so that what they touch stays in the cache.
+const MOST_AT_ONCE: usize = 32;
+
+/// A network with its optimiser.
+pub(super) struct KernelNetwork<'a> {
+    isa: Isa,
+    arch: &'a Arch,
+    hyper: &'a Hyper,
+    dataset: &'a Dataset,
+    parameters: Buffer,
+    gradient: Buffer,
+    optimizer: Optimizer,
+    workspace: Workspace,
+    /// One per block, where values are dropped.
+    dropout: Vec<Option<Dropout>>,
+}
+
+impl<'a> KernelNetwork<'a> {
+    /// A network that starts from `weights`; `None` if the kernels do not know the
+    /// architecture.
+    pub(super) fn new(
+        isa: Isa,
+        arch: &'a Arch,
+        hyper: &'a Hyper,
+        dataset: &'a Dataset,
+        weights: &[f32],
+    ) -> Result<Option<Self>> {
+        let n = arch.layout().num_params();
+        if dataset.shape != arch.input() || weights.len() != n {
+            return Err(Error::internal(format!(
+                "images {:?} and {} weights for `{}`",
+                dataset.shape,
+                weights.len(),
+                arch.name()
+            )));
+        }
+        check_split(&dataset.train, arch)?;
+        let Some(plan) = Plan::new(arch, hyper.batch_size.clamp(1, MOST_AT_ONCE)) else {
+            return Ok(None);
+        };
+        let dropout = plan.blocks.iter().map(|block| {
+            (block.dropout && hyper.dropout > 0.0).then(|| Dropout::new(block, hyper.dropout))
+        });
+        let mut parameters = Buffer::new(n);
+        parameters[..n].copy_from_slice(weights);
+        Ok(Some(Self {
+            isa,
+            arch,
+            hyper,
+            dataset,
+            parameters,
+            gradient: Buffer::new(n),
+            optimizer: Optimizer::new(hyper, n),
+            dropout: dropout.collect(),
+            workspace: Workspace::new(plan, hyper.activation, true),
+        }))
+    }
+
+    /// A step of training on the images at `indices`, which are added to `tally`.
+    fn step(&mut self, indices: &[u32], dropout: &mut Stream, tally: &mut Tally) -> Result<()> {
+        let split = &self.dataset.train;
+        let labels = labels(split, indices)?;
+        for (dropped, block) in self.dropout.iter_mut().zip(self.workspace.blocks()) {
+            if let Some(dropped) = dropped {
+                dropped.draw(block, indices.len(), dropout);
+            }
+        }
+        let step = Step { network: self, indices, labels: &labels, tally };
+        // SAFETY: `labels` saw that every index is that of an image, `new` that
+        // images have the size of the plan and labels are classes of it; buffers
+        // have room for a vector more.
+        unsafe { step.network.isa.run(step) };
+        Ok(())
+    }
+}
+
+impl KernelNetwork<'_> {
+    /// The gradient of the last step, in layout order.
+    #[cfg(test)]
+    pub(super) fn gradient(&self) -> &[f32] {
+        &self.gradient[..self.arch.layout().num_params()]
+    }
+}
+
+/// The labels of the images at `indices`.
+fn labels(split: &Split, indices: &[u32]) -> Result<Vec<u32>> {
+    let label = |index: &u32| split.labels.get(*index as usize).copied();
+    let missing = |index: &u32| {
+        Error::internal(format!("no image `{index}` in a split of {}", split.len()))
+    };
+    indices.iter().map(|index| label(index).ok_or_else(|| missing(index))).collect()
+}
+
+/// Whether images and labels of `split` are what `arch` takes.
+fn check_split(split: &Split, arch: &Arch) -> Result<()> {
+    let size: usize = arch.input().iter().product();
+    let classes = arch.classes();
+    if split.images.len() != split.len() * size {
+        return Err(Error::internal(format!("images of a split are not of {size} pixels each")));
+    }
+    match split.labels.iter().find(|label| **label as usize >= classes) {
+        None => Ok(()),
+        Some(label) => Err(Error::invalid(format!(
+            "label `{label}` in a data set for `{}`, which tells {classes} classes apart",
+            arch.name()
+        ))),
+    }
+}
+
+/// One step of training.
+struct Step<'n, 'a> {
+    network: &'n mut KernelNetwork<'a>,
+    indices: &'n [u32],
+    labels: &'n [u32],
+    tally: &'n mut Tally,
+}
+
+impl Kernel for Step<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Self { network, indices, labels, tally } = self;
+        let at_once = network.workspace.batch();
+        let places: [u32; MOST_AT_ONCE] = std::array::from_fn(|i| i as u32);
+        let mut drawn = places;
+        for (i, indices) in indices.chunks(at_once).enumerate() {
+            let first = i * at_once;
+            drawn.iter_mut().zip(places).for_each(|(drawn, place)| *drawn = first as u32 + place);
+            let group = Group {
+                indices,
+                labels: &labels[first..][..indices.len()],
+                drawn: &drawn[..indices.len()],
+                share: 1.0 / labels.len() as f32,
+                fresh: i == 0,
+            };
+            let split = &network.dataset.train;
+            let (parameters, gradient) = (&network.parameters, &mut network.gradient);
+            let dropout = &mut network.dropout;
+            network.workspace.train::<L>(parameters, split, &group, dropout, gradient, tally);
+        }
+        let n = network.arch.layout().num_params();
+        network.optimizer.step::<L>(&mut network.parameters, &network.gradient, n);
+    }
+}
+
+/// An evaluation of a split.
+struct Evaluation<'n> {
+    parameters: &'n [f32],
+    split: &'n Split,
+    workspace: Workspace,
+}
+
+impl Kernel for Evaluation<'_> {
+    type Output = Tally;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(mut self) -> Tally {
+        let mut tally = Tally::default();
+        let images: Vec<u32> = (0..self.split.len() as u32).collect();
+        let labels = self.split.labels.chunks(EVALUATION_BATCH);
+        for (indices, labels) in images.chunks(EVALUATION_BATCH).zip(labels) {
+            let (parameters, split) = (self.parameters, self.split);
+            self.workspace.evaluate::<L>(parameters, split, indices, labels, &mut tally);
+        }
+        tally
+    }
+}
+
+impl Network for KernelNetwork<'_> {
+    fn train_epoch(
+        &mut self,
+        order: &[u32],
+        dropout: &mut Stream,
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Metrics> {
+        let mut tally = Tally::default();
+        for indices in order.chunks(self.hyper.batch_size.max(1)) {
+            before_batch()?;
+            self.step(indices, dropout, &mut tally)?;
+        }
+        Ok(tally.metrics())
+    }
+
+    fn evaluate(&self, split: &Split) -> Result<Metrics> {
+        check_split(split, self.arch)?;
+        let plan = Plan::new(self.arch, EVALUATION_BATCH)
+            .ok_or_else(|| Error::internal("an architecture lost its plan"))?;
+        let workspace = Workspace::new(plan, self.hyper.activation, false);
+        let evaluation = Evaluation { parameters: &self.parameters, split, workspace };
+        // SAFETY: images and labels fit the architecture, as was just checked.
+        Ok(unsafe { self.isa.run(evaluation) }.metrics())
+    }
+
+    fn weights(&self) -> Result<Vec<f32>> {
+        Ok(self.parameters[..self.arch.layout().num_params()].to_vec())
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        Ok(self.optimizer.memory(self.arch.layout().num_params()))
+    }
+
+    fn remember(&mut self, memory: &Memory) -> Result<()> {
+        self.optimizer.remember(memory, self.arch.layout().num_params())
+    }
+}
