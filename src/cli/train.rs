@@ -14,7 +14,7 @@ use super::{env_vars, signal, stdout::print};
 use crate::dataset::{self, Dataset};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Store, Writer};
-use crate::train::{CandleEngine, Runner, Sink, Status, Stop, Trained};
+use crate::train::{self, Runner, Sink, Status, Stop, Trained};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
@@ -170,8 +170,9 @@ pub(super) async fn train(
     let stop = Stop::default();
     let progress = Progress::new(missing.len(), zoo.epochs());
     let signals = tokio::spawn(stop_on_signals(stop.clone(), progress.clone()));
+    let engine = train::fastest(zoo.arch());
     let runner = Runner {
-        engine: &CandleEngine::cpu(),
+        engine: engine.as_ref(),
         arch: zoo.arch(),
         dataset,
         jobs,

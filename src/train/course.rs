@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::engine::{Engine, Network};
 use super::init::initial_weights;
+use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{Metrics, State, Trained};
 use super::stream::{Purpose, Stream};
@@ -25,6 +26,7 @@ pub fn train_model(
     observer: &dyn Observer,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Trained> {
+    let _tiny_is_zero = FlushToZero::on();
     let weights = initial_weights(arch.layout(), &model.hyper);
     let mut network = engine.network(arch, &model.hyper, dataset, &weights)?;
     let mut shuffle = Stream::new(model.hyper.seed, Purpose::Shuffle);

@@ -27,3 +27,15 @@ pub use progress::{Observer, Sink, Stop};
 pub use runner::Runner;
 pub use state::{Metrics, State, Status, Trained};
 pub use stream::{Purpose, Stream};
+
+use crate::arch::Arch;
+
+/// The fastest engine on the CPU for networks of an architecture: the kernels where
+/// they know it, otherwise candle.
+pub fn fastest(arch: &Arch) -> Box<dyn Engine> {
+    if KernelEngine::knows(arch) {
+        Box::new(KernelEngine::new(Isa::best()))
+    } else {
+        Box::new(CandleEngine::cpu())
+    }
+}

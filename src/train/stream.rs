@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn bytes_are_the_same_draws() {
-        let (mut one, mut other) = (Stream::new(5, Purpose::Dropout), Stream::new(5, Purpose::Dropout));
+        let (mut one, mut other) =
+            (Stream::new(5, Purpose::Dropout), Stream::new(5, Purpose::Dropout));
         for n in [3, 1, 200, 64] {
             let mut bytes = vec![0; 4 * n];
             one.fill(&mut bytes);

@@ -6,6 +6,10 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::arch::{Arch, TensorKind};
+use crate::dataset::{Dataset, Split};
+use crate::zoo::{Activation, Hyper, Init, Optimizer};
+
 pub(in crate::train) const IMAGES: u32 = 1;
 pub(in crate::train) const LABELS: u32 = 2;
 pub(in crate::train) const DRAWS: u32 = 3;
@@ -30,6 +34,50 @@ pub(in crate::train) fn values(seed: u32, shape: &[usize]) -> Tensor {
 
 pub(in crate::train) fn labels(n: usize) -> Vec<u32> {
     (0..n).map(|i| ((value(LABELS, i) + 1.0) / 2.0 * 10.0) as u32).collect()
+}
+
+fn split(arch: &Arch, images: usize) -> Split {
+    let size: usize = arch.input().iter().product();
+    let pixels = (0..images * size).map(|i| value(IMAGES, i) as f32);
+    Split { images: pixels.collect(), labels: labels(images) }
+}
+
+pub(in crate::train) fn dataset(arch: &Arch, images: usize) -> Dataset {
+    let (train, test) = (split(arch, images), split(arch, images));
+    Dataset { name: "fixture", shape: arch.input(), classes: 10, train, val: None, test }
+}
+
+/// The weights the fixtures start from.
+pub(in crate::train) fn weights(arch: &Arch) -> Vec<f32> {
+    let tensors = (WEIGHTS..).zip(arch.layout().tensors());
+    tensors
+        .flat_map(|(seed, tensor)| {
+            (0..tensor.size).map(move |i| match tensor.kind {
+                TensorKind::Weight => (value(seed, i) / 4.0) as f32,
+                TensorKind::Bias => 0.01,
+            })
+        })
+        .collect()
+}
+
+pub(in crate::train) fn hyper(activation: &str, batch_size: usize) -> Hyper {
+    Hyper {
+        activation: Activation::by_name(activation).unwrap(),
+        init: Init::KaimingUniform,
+        optimizer: Optimizer::Adam,
+        lr: 1e-3,
+        weight_decay: 0.0,
+        dropout: 0.0,
+        momentum: 0.9,
+        batch_size,
+        epochs: 1,
+        seed: 1,
+    }
+}
+
+/// Never asks to stop.
+pub(in crate::train) fn go_on() -> crate::Result<()> {
+    Ok(())
 }
 
 /// The cases of one kind of fixture.
@@ -118,4 +166,28 @@ pub(in crate::train) fn check_layer(
 fn backward(out: &Tensor) -> GradStore {
     let upstream = values(UPSTREAM, out.dims()).to_dtype(out.dtype()).unwrap();
     (out * upstream).unwrap().sum_all().unwrap().backward().unwrap()
+}
+
+/// A network, and the gradients of one batch.
+#[derive(Deserialize)]
+pub(in crate::train) struct NetworkCase {
+    pub(in crate::train) arch: String,
+    pub(in crate::train) activation: String,
+    pub(in crate::train) batch: usize,
+    pub(in crate::train) dropout: f64,
+    pub(in crate::train) loss: f64,
+    pub(in crate::train) gradients: Vec<Summary>,
+}
+
+/// A network, and the losses of its first steps.
+#[derive(Deserialize)]
+pub(in crate::train) struct Trajectory {
+    pub(in crate::train) arch: String,
+    pub(in crate::train) activation: String,
+    pub(in crate::train) optimizer: String,
+    pub(in crate::train) lr: f64,
+    pub(in crate::train) weight_decay: f64,
+    pub(in crate::train) momentum: f64,
+    pub(in crate::train) batch: usize,
+    pub(in crate::train) losses: Vec<f64>,
 }

@@ -95,7 +95,7 @@ impl Function for Gelu {
     unsafe fn at<L: Lanes>(x: L::V) -> (L::V, L::V) {
         const ROOT_HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
         /// 1 / √(2π).
-        const PEAK: f32 = 0.398_942_28;
+        const PEAK: f32 = 0.398_942_3;
         let half = L::splat(0.5);
         let distribution = L::fma(half, erf::<L>(L::mul(x, L::splat(ROOT_HALF))), half);
         let density = exp::<L>(L::mul(L::splat(-0.5), L::mul(x, x)));

@@ -8,7 +8,7 @@ pub(super) struct Buffer(Vec<Line>);
 
 #[repr(align(64))]
 #[derive(Clone, Copy)]
-struct Line([f32; WIDEST]);
+struct Line(#[expect(dead_code, reason = "read as a slice of numbers")] [f32; WIDEST]);
 
 impl Buffer {
     /// Room for `len` numbers and a vector more.

@@ -4,7 +4,9 @@ use super::buffer::Buffer;
 use super::gather;
 use super::lanes::Lanes;
 use super::plan::Block;
-use crate::train::Stream;
+
+/// Fills a slice with random bytes.
+pub(super) type Fill<'a> = dyn FnMut(&mut [u8]) + 'a;
 
 /// The factors of one block for a batch: zero where a value is dropped, otherwise
 /// `1 / (1 - rate)`.
@@ -32,17 +34,20 @@ impl Dropout {
         }
     }
 
-    /// Draws for a batch of `images`.
-    #[inline(always)]
-    pub(super) fn draw(&mut self, block: &Block, images: usize, stream: &mut Stream) {
+    /// Draws for a batch of `images`; `fill` yields the bytes of the draws.
+    pub(super) fn draw(&mut self, block: &Block, images: usize, fill: &mut Fill<'_>) {
         let size = images * block.output.image();
         self.draws.resize(4 * size, 0);
-        stream.fill(&mut self.draws);
+        fill(&mut self.draws);
         self.drawn.clear();
         let (bound, kept) = (self.bound, self.kept);
-        self.drawn.extend(self.draws.as_chunks().0.iter().map(|draw| {
-            if u32::from_le_bytes(*draw) >> 8 >= bound { kept } else { 0.0 }
-        }));
+        self.drawn.extend(
+            self.draws
+                .as_chunks()
+                .0
+                .iter()
+                .map(|draw| if u32::from_le_bytes(*draw) >> 8 >= bound { kept } else { 0.0 }),
+        );
     }
 
     /// The factors of those of the drawn images that are at `indices`.

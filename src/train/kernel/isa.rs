@@ -1,8 +1,8 @@
 //! Which instructions the processor has, found out when the program runs.
 
-use super::lanes::{Lanes, Portable};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
+use super::lanes::{Lanes, Portable};
 
 /// A set of vector instructions that this processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,17 @@ impl Isa {
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
+        }
+    }
+
+    /// The name of the engine that uses it: sums of another width round otherwise.
+    pub(super) fn engine_name(self) -> &'static str {
+        match self.0 {
+            Set::Portable => "kernel_portable",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "kernel_avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "kernel_avx512",
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) unsafe fn tanh<L: Lanes>(x: L::V) -> L::V {
 /// Eigen and XLA.
 #[inline(always)]
 pub(super) unsafe fn erf<L: Lanes>(x: L::V) -> L::V {
-    /// From here on the result is 1.
+    /// From here on the result is 1, or the number below it.
     const END: f32 = 4.0;
     /// Of x¹³, x¹¹, …, x.
     const ABOVE: [f32; 7] = [
@@ -65,7 +65,7 @@ pub(super) unsafe fn erf<L: Lanes>(x: L::V) -> L::V {
         -2.101_024e-6,
         -5.692_506_4e-5,
         -7.349_906_3e-4,
-        -2.954_599_8e-3,
+        -2.954_6e-3,
         -1.609_603_3e-2,
     ];
     /// Of x⁸, x⁶, …, 1.
@@ -128,7 +128,9 @@ mod tests {
                     x.tanh(),
                     candle_core::cpu::erf::erf_f64(x),
                 ];
-                for ((found, exact), units) in found.into_iter().zip(exact).zip([2.0, 3.0, 4.0, 5.0]) {
+                for ((found, exact), units) in
+                    found.into_iter().zip(exact).zip([2.0, 3.0, 4.0, 5.0])
+                {
                     let error = (f64::from(found) - exact).abs() / exact.abs().max(1e-30);
                     let allowed = units * f64::from(f32::EPSILON);
                     assert!(error <= allowed, "{isa:?} {x}: {found}, not {exact} ({error:.1e})");
@@ -144,8 +146,10 @@ mod tests {
             let found = unsafe { isa.run(At([x, x].concat())) };
             assert!(found[0].iter().all(|value| value.is_nan()), "{isa:?}");
             for (high, low) in [(1, 2), (4, 5), (6, 7)] {
-                assert_eq!(found[high][1..], [1.0; 3], "{isa:?}");
-                assert_eq!(found[low][2..], [-1.0; 2], "{isa:?}");
+                for (high, low) in found[high][2..].iter().zip(&found[low][2..]) {
+                    assert!((high - 1.0).abs() <= f32::EPSILON && *high == -low, "{isa:?}");
+                }
+                assert_eq!(found[high][1], 1.0, "{isa:?}");
                 assert!(found[high][0] > 1e38 && found[low][0] < 2e-38, "{isa:?}");
                 assert!(found[low][1] < 2e-38, "{isa:?}");
             }

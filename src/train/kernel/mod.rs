@@ -79,7 +79,7 @@ impl KernelEngine {
 
 impl Engine for KernelEngine {
     fn name(&self) -> &'static str {
-        self.isa.name()
+        self.isa.engine_name()
     }
 
     fn network<'a>(

@@ -1,7 +1,7 @@
 //! One network in training.
 
 use super::buffer::Buffer;
-use super::dropout::Dropout;
+use super::dropout::{Dropout, Fill};
 use super::isa::{Isa, Kernel};
 use super::lanes::Lanes;
 use super::loss::Tally;
@@ -77,12 +77,17 @@ impl<'a> KernelNetwork<'a> {
     }
 
     /// A step of training on the images at `indices`, which are added to `tally`.
-    fn step(&mut self, indices: &[u32], dropout: &mut Stream, tally: &mut Tally) -> Result<()> {
+    pub(super) fn step(
+        &mut self,
+        indices: &[u32],
+        draws: &mut Fill<'_>,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let split = &self.dataset.train;
         let labels = labels(split, indices)?;
         for (dropped, block) in self.dropout.iter_mut().zip(self.workspace.blocks()) {
             if let Some(dropped) = dropped {
-                dropped.draw(block, indices.len(), dropout);
+                dropped.draw(block, indices.len(), draws);
             }
         }
         let step = Step { network: self, indices, labels: &labels, tally };
@@ -105,9 +110,8 @@ impl KernelNetwork<'_> {
 /// The labels of the images at `indices`.
 fn labels(split: &Split, indices: &[u32]) -> Result<Vec<u32>> {
     let label = |index: &u32| split.labels.get(*index as usize).copied();
-    let missing = |index: &u32| {
-        Error::internal(format!("no image `{index}` in a split of {}", split.len()))
-    };
+    let missing =
+        |index: &u32| Error::internal(format!("no image `{index}` in a split of {}", split.len()));
     indices.iter().map(|index| label(index).ok_or_else(|| missing(index))).collect()
 }
 
@@ -197,7 +201,7 @@ impl Network for KernelNetwork<'_> {
         let mut tally = Tally::default();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
             before_batch()?;
-            self.step(indices, dropout, &mut tally)?;
+            self.step(indices, &mut |bytes| dropout.fill(bytes), &mut tally)?;
         }
         Ok(tally.metrics())
     }

@@ -232,7 +232,8 @@ impl Workspace {
                         values: if block.pool { &mut *rows } else { &mut *output },
                         at: if block.pool { r * block.conv.pitch() } else { block.conv.row(0, y) },
                         channels: block.conv.channels,
-                        channel: if block.pool { 2 } else { block.conv.height } * block.conv.pitch(),
+                        channel: if block.pool { 2 } else { block.conv.height }
+                            * block.conv.pitch(),
                         run: block.conv.run(),
                     };
                     let window = window(block, source, two * y + r);
@@ -261,12 +262,7 @@ impl Workspace {
 
     /// From the gradient of the last output to that of every parameter.
     #[inline(always)]
-    unsafe fn backward<L: Lanes>(
-        &mut self,
-        parameters: &[f32],
-        gradient: &mut [f32],
-        fresh: bool,
-    ) {
+    unsafe fn backward<L: Lanes>(&mut self, parameters: &[f32], gradient: &mut [f32], fresh: bool) {
         for (i, block) in self.plan.blocks.iter().enumerate().rev() {
             let (before, rest) = self.blocks.split_at_mut(i);
             let Memory { input, places, slopes, gradient: received, padded, .. } = &mut rest[0];

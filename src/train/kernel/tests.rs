@@ -1,0 +1,178 @@
+//! Whole networks against PyTorch and against the candle engine.
+
+use candle_core::{Device, Tensor};
+
+use super::loss::Tally;
+use super::network::KernelNetwork;
+use super::{Isa, KernelEngine};
+use crate::arch::Arch;
+use crate::train::candle::fixtures::{
+    self, DRAWS, NetworkCase, Trajectory, dataset, go_on, hyper, value, weights,
+};
+use crate::train::{CandleEngine, Engine, Purpose, Stream};
+use crate::zoo::{Activation, Hyper, Optimizer};
+
+/// Every gradient of every published architecture and activation against float64:
+/// to 1e-5 of its norm, but for one network for which PyTorch's own `f32` is no
+/// closer than 1.2e-5.
+#[test]
+fn gradients_agree_with_pytorch() {
+    for case in fixtures::cases::<NetworkCase>("networks") {
+        let arch = Arch::by_name(&case.arch).unwrap();
+        let hyper = Hyper { dropout: case.dropout, ..hyper(&case.activation, case.batch) };
+        let dataset = dataset(&arch, case.batch);
+        let indices: Vec<u32> = (0..case.batch as u32).collect();
+        let hardest = case.arch == "cnn_s" && case.activation == "relu";
+        let tolerance = if hardest { 1.5e-5 } else { 1e-5 };
+        for isa in Isa::available() {
+            let what = format!("{} {} {}", case.arch, case.activation, isa.name());
+            let start = weights(&arch);
+            let network = KernelNetwork::new(isa, &arch, &hyper, &dataset, &start).unwrap();
+            let mut network = network.unwrap();
+            let (mut drawn, mut tally) = (0, Tally::default());
+            let mut draws = |bytes: &mut [u8]| {
+                for bytes in bytes.as_chunks_mut::<4>().0 {
+                    let draw = (value(DRAWS, drawn) + 1.0) / 2.0 * f64::from(1 << 24);
+                    *bytes = ((draw as u32) << 8).to_le_bytes();
+                    drawn += 1;
+                }
+            };
+            network.step(&indices, &mut draws, &mut tally).unwrap();
+            let loss = tally.metrics().loss;
+            assert!((loss - case.loss).abs() <= 1e-6 * case.loss, "{what}: {loss}");
+            let tensors = arch.layout().tensors().iter().zip(&case.gradients);
+            for (tensor, expected) in tensors {
+                let gradient = &network.gradient()[tensor.range()];
+                let gradient = Tensor::from_slice(gradient, tensor.size, &Device::Cpu).unwrap();
+                expected.check(&gradient, tolerance, &format!("{what}: {}", tensor.name));
+            }
+        }
+    }
+}
+
+/// Every gradient of one batch of `size`, by both engines: what a step of plain
+/// descent with learning rate 1 takes from the weights.
+fn gradients(engine: &dyn Engine, arch: &Arch, hyper: &Hyper, size: usize) -> Vec<f32> {
+    let hyper = Hyper {
+        optimizer: Optimizer::Sgd,
+        lr: 1.0,
+        momentum: 0.0,
+        batch_size: size,
+        ..hyper.clone()
+    };
+    let dataset = dataset(arch, size);
+    let start = weights(arch);
+    let mut network = engine.network(arch, &hyper, &dataset, &start).unwrap();
+    let order: Vec<u32> = (0..size as u32).rev().collect();
+    let mut dropout = Stream::new(3, Purpose::Dropout);
+    network.train_epoch(&order, &mut dropout, &go_on).unwrap();
+    start.iter().zip(network.weights().unwrap()).map(|(before, after)| before - after).collect()
+}
+
+#[test]
+fn batches_of_any_size_agree_with_the_candle_engine() {
+    let candle = CandleEngine::cpu();
+    for (name, sizes) in [
+        ("cnn_s", vec![1, 2, 3, 5, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 40, 64, 70]),
+        ("cnn_s_rgb", vec![4, 11]),
+        ("cnn_m", vec![1, 6, 10, 13, 32, 45]),
+    ] {
+        let arch = Arch::by_name(name).unwrap();
+        for size in sizes {
+            let dropout = if size % 2 == 0 { 0.0 } else { 0.4 };
+            let hyper = Hyper { dropout, ..hyper("tanh", size) };
+            let expected = gradients(&candle, &arch, &hyper, size);
+            for isa in Isa::available() {
+                let found = gradients(&KernelEngine::new(isa), &arch, &hyper, size);
+                for tensor in arch.layout().tensors() {
+                    let norm = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+                        values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+                    };
+                    let (found, expected) = (&found[tensor.range()], &expected[tensor.range()]);
+                    let pairs = found.iter().zip(expected);
+                    let error =
+                        norm(&mut pairs.map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
+                    let what = format!("{name} {size} {} {}", isa.name(), tensor.name);
+                    assert!(error < 3e-5, "{what}: {error:.1e}");
+                }
+            }
+        }
+    }
+}
+
+/// The first losses against PyTorch in float64.
+#[test]
+fn the_first_losses_agree_with_pytorch() {
+    for case in fixtures::cases::<Trajectory>("trajectories") {
+        let arch = Arch::by_name(&case.arch).unwrap();
+        let hyper = Hyper {
+            optimizer: Optimizer::by_name(&case.optimizer).unwrap(),
+            lr: case.lr,
+            weight_decay: case.weight_decay,
+            momentum: case.momentum,
+            ..hyper(&case.activation, case.batch)
+        };
+        let dataset = dataset(&arch, 8 * case.batch);
+        for isa in Isa::available() {
+            let engine = KernelEngine::new(isa);
+            let mut network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+            let mut dropout = Stream::new(1, Purpose::Dropout);
+            for (step, expected) in case.losses.iter().enumerate().take(50) {
+                let first = (step % 8 * case.batch) as u32;
+                let order: Vec<u32> = (first..first + case.batch as u32).collect();
+                let loss = network.train_epoch(&order, &mut dropout, &go_on).unwrap().loss;
+                let error = (loss - expected).abs();
+                let what = format!("{} {} {}", case.arch, case.activation, isa.name());
+                assert!(error <= 1e-5, "{what} {step}: {error:.1e}");
+            }
+        }
+    }
+}
+
+/// A hundred steps with dropout beside the candle engine, for every activation.
+#[test]
+fn a_hundred_losses_agree_with_the_candle_engine() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let dataset = dataset(&arch, 200);
+    let order: Vec<u32> = (0..200).collect();
+    let losses = |engine: &dyn Engine, hyper: &Hyper| -> Vec<f64> {
+        let mut network = engine.network(&arch, hyper, &dataset, &weights(&arch)).unwrap();
+        let mut dropout = Stream::new(1, Purpose::Dropout);
+        let batches = order.chunks(hyper.batch_size).cycle().take(100);
+        batches
+            .map(|batch| network.train_epoch(batch, &mut dropout, &go_on).unwrap().loss)
+            .collect()
+    };
+    for activation in Activation::NAMES {
+        let hyper = Hyper { dropout: 0.25, weight_decay: 1e-3, ..hyper(activation, 10) };
+        let expected = losses(&CandleEngine::cpu(), &hyper);
+        for isa in Isa::available() {
+            let found = losses(&KernelEngine::new(isa), &hyper);
+            for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let error = (found - expected).abs();
+                assert!(error <= 2e-5, "{activation} {} {step}: {error:.1e}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluation_agrees_with_the_candle_engine() {
+    for name in ["cnn_s", "cnn_m"] {
+        let arch = Arch::by_name(name).unwrap();
+        let dataset = dataset(&arch, 37);
+        for activation in Activation::NAMES {
+            let hyper = hyper(activation, 10);
+            let evaluate = |engine: &dyn Engine| {
+                let network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+                network.evaluate(&dataset.test).unwrap()
+            };
+            let expected = evaluate(&CandleEngine::cpu());
+            for isa in Isa::available() {
+                let found = evaluate(&KernelEngine::new(isa));
+                assert!((found.loss - expected.loss).abs() < 1e-6, "{name} {activation}");
+                assert_eq!(found.accuracy, expected.accuracy, "{name} {activation}");
+            }
+        }
+    }
+}

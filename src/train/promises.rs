@@ -1,0 +1,160 @@
+//! What every engine promises besides numbers.
+
+use std::cell::Cell;
+
+use super::candle::fixtures::{dataset, go_on, hyper, weights};
+use super::{CandleEngine, Engine, Isa, KernelEngine, Purpose, Stream, initial_weights};
+use crate::arch::Arch;
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::zoo::{Activation, Hyper, Optimizer};
+
+/// Every engine on every instruction set.
+fn engines() -> Vec<Box<dyn Engine>> {
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CandleEngine::cpu())];
+    for isa in Isa::available() {
+        engines.push(Box::new(KernelEngine::new(isa)));
+    }
+    engines
+}
+
+/// Weights and metrics, as bits, of two epochs on `order`.
+fn train(engine: &dyn Engine, hyper: &Hyper, dataset: &Dataset, order: &[u32]) -> Vec<u64> {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let start = initial_weights(arch.layout(), hyper);
+    let mut network = engine.network(&arch, hyper, dataset, &start).unwrap();
+    let mut dropout = Stream::new(hyper.seed, Purpose::Dropout);
+    let mut bits = Vec::new();
+    for _ in 0..2 {
+        let train = network.train_epoch(order, &mut dropout, &go_on).unwrap();
+        let test = network.evaluate(&dataset.test).unwrap();
+        let metrics = [train.loss, train.accuracy, test.loss, test.accuracy];
+        bits.extend(metrics.map(f64::to_bits));
+    }
+    bits.extend(network.weights().unwrap().iter().map(|weight| u64::from(weight.to_bits())));
+    bits
+}
+
+#[test]
+fn training_replays_bit_for_bit_beside_others() {
+    let dataset = dataset(&Arch::by_name("cnn_s").unwrap(), 23);
+    let hyper = Hyper { dropout: 0.3, ..hyper("gelu", 5) };
+    let order: Vec<u32> = (0..23).rev().collect();
+    for engine in engines() {
+        let alone = train(engine.as_ref(), &hyper, &dataset, &order);
+        let together: Vec<Vec<u64>> = std::thread::scope(|scope| {
+            let run = || train(engine.as_ref(), &hyper, &dataset, &order);
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(together.iter().all(|bits| *bits == alone), "{}", engine.name());
+    }
+}
+
+#[test]
+fn the_last_batch_may_be_smaller_and_an_epoch_may_be_empty() {
+    let arch = Arch::by_name("cnn_m").unwrap();
+    let dataset = dataset(&arch, 7);
+    let hyper = hyper("relu", 3);
+    let start = weights(&arch);
+    for engine in engines() {
+        let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
+        assert_eq!(network.weights().unwrap(), start);
+        let mut dropout = Stream::new(1, Purpose::Dropout);
+        assert!(network.train_epoch(&[], &mut dropout, &go_on).unwrap().loss.is_nan());
+        let order = [0, 1, 2, 3, 4, 5, 6];
+        let metrics = network.train_epoch(&order, &mut dropout, &go_on).unwrap();
+        assert!((metrics.accuracy * 7.0).fract().abs() < 1e-9, "{metrics:?}");
+        assert_ne!(network.weights().unwrap(), start);
+    }
+}
+
+#[test]
+fn a_network_that_diverges_says_so_in_numbers() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let dataset = dataset(&arch, 20);
+    let start = weights(&arch);
+    let spoilt = vec![f32::NAN; start.len()];
+    let zeros = dataset.test.labels.iter().filter(|label| **label == 0).count();
+    let order: Vec<u32> = (0..20).collect();
+    for engine in engines() {
+        for optimizer in [Optimizer::Sgd, Optimizer::Adam] {
+            for activation in Activation::NAMES {
+                let hyper = Hyper { optimizer, lr: 1e30, ..hyper(activation, 5) };
+                let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
+                let mut dropout = Stream::new(1, Purpose::Dropout);
+                for _ in 0..3 {
+                    network.train_epoch(&order, &mut dropout, &go_on).unwrap();
+                    network.evaluate(&dataset.test).unwrap();
+                }
+                let network = engine.network(&arch, &hyper, &dataset, &spoilt).unwrap();
+                let metrics = network.evaluate(&dataset.test).unwrap();
+                assert!(metrics.loss.is_nan());
+                assert_eq!(metrics.accuracy, zeros as f64 / 20.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let (data, hyper) = (dataset(&arch, 4), hyper("tanh", 2));
+    let other = Arch::by_name("cnn_m").unwrap();
+    let start = weights(&arch);
+    for engine in engines() {
+        assert!(engine.network(&arch, &hyper, &data, &[0.0; 3]).is_err());
+        assert!(engine.network(&other, &hyper, &data, &weights(&other)).is_err());
+        let mut network = engine.network(&arch, &hyper, &data, &start).unwrap();
+        let mut dropout = Stream::new(1, Purpose::Dropout);
+        let error = network.train_epoch(&[4], &mut dropout, &go_on).unwrap_err();
+        assert!(error.to_string().contains("`4`"), "{error}");
+    }
+}
+
+#[test]
+fn a_network_goes_on_from_its_memory_bit_for_bit() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let dataset = dataset(&arch, 23);
+    let order: Vec<u32> = (0..23).collect();
+    for engine in engines() {
+        for optimizer in [Optimizer::Adam, Optimizer::Sgd] {
+            let hyper = Hyper { optimizer, dropout: 0.2, ..hyper("tanh", 5) };
+            let mut dropout = Stream::new(1, Purpose::Dropout);
+            let mut whole = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+            whole.train_epoch(&order, &mut dropout, &go_on).unwrap();
+            let start = whole.weights().unwrap();
+            let mut resumed = engine.network(&arch, &hyper, &dataset, &start).unwrap();
+            resumed.remember(&whole.memory().unwrap()).unwrap();
+            let mut same_draws = dropout.clone();
+            let metrics = whole.train_epoch(&order, &mut dropout, &go_on).unwrap();
+            assert_eq!(resumed.train_epoch(&order, &mut same_draws, &go_on).unwrap(), metrics);
+            assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
+            assert_eq!(resumed.memory().unwrap(), whole.memory().unwrap());
+
+            let mut other = whole.memory().unwrap();
+            other.moments[0].pop();
+            assert!(resumed.remember(&other).is_err());
+            other.moments.clear();
+            assert!(resumed.remember(&other).is_err());
+        }
+    }
+}
+
+#[test]
+fn an_epoch_stops_between_batches() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let (dataset, hyper) = (dataset(&arch, 23), hyper("tanh", 5));
+    let order: Vec<u32> = (0..23).collect();
+    for engine in engines() {
+        let mut network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+        let batches = Cell::new(0);
+        let stop_at_third = || {
+            batches.set(batches.get() + 1);
+            if batches.get() == 3 { Err(Error::invalid("enough")) } else { Ok(()) }
+        };
+        let mut dropout = Stream::new(1, Purpose::Dropout);
+        let error = network.train_epoch(&order, &mut dropout, &stop_at_third).unwrap_err();
+        assert_eq!((error.to_string().as_str(), batches.get()), ("enough", 3));
+    }
+}
