@@ -1,21 +1,20 @@
 //! What users wait for: training, committing, scanning, grouping.
 //!
 //! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
-//! what they are compared with.
+//! what they are compared with. With `--steps …` it measures training once, for
+//! `python/bench_training.py`.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that fails shall panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails shall panic")]
+#![expect(clippy::print_stdout, reason = "what `--steps` measured is for a script")]
 
-use std::hint::black_box;
+mod train;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use tokio::runtime::Runtime;
 use zoolake::arch::Arch;
-use zoolake::dataset::{Dataset, Split};
 use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
-use zoolake::train::{
-    CandleEngine, Engine, Metrics, Purpose, State, Stream, Trained, initial_weights,
-};
+use zoolake::train::{Metrics, Purpose, State, Stream, Trained};
 use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer};
 
 fn hyper(activation: Activation, dropout: f64, seed: u64) -> Hyper {
@@ -31,51 +30,6 @@ fn hyper(activation: Activation, dropout: f64, seed: u64) -> Hyper {
         epochs: 50,
         seed,
     }
-}
-
-/// Optimiser steps of one model on one thread, batch 10.
-fn training(criterion: &mut Criterion) {
-    const STEPS: usize = 50;
-    let mut group = criterion.benchmark_group("train");
-    group.sample_size(10).throughput(Throughput::Elements(STEPS as u64));
-    for (arch, activation, dropout) in [
-        ("cnn_s", Activation::Tanh, 0.0),
-        ("cnn_s", Activation::Relu, 0.0),
-        ("cnn_s", Activation::Gelu, 0.0),
-        ("cnn_s", Activation::Tanh, 0.5),
-        ("cnn_m", Activation::Gelu, 0.0),
-    ] {
-        let arch = Arch::by_name(arch).unwrap();
-        let dataset = zoolake::dataset::load("digits", arch.input(), None).unwrap();
-        let hyper = hyper(activation, dropout, 1);
-        let weights = initial_weights(arch.layout(), &hyper);
-        let engine = CandleEngine::cpu();
-        let mut network = engine.network(&arch, &hyper, &dataset, &weights).unwrap();
-        let order: Vec<u32> = (0..(STEPS * hyper.batch_size) as u32).collect();
-        let mut draws = Stream::new(1, Purpose::Dropout);
-        let name = format!("{}/{}/dropout {dropout}", arch.name(), activation.name());
-        group.bench_function(name, |bencher| {
-            bencher
-                .iter(|| network.train_epoch(black_box(&order), &mut draws, &|| Ok(())).unwrap());
-        });
-    }
-    group.finish();
-    evaluation(criterion);
-}
-
-/// Images evaluated per second, as after every epoch.
-fn evaluation(criterion: &mut Criterion) {
-    let arch = Arch::by_name("cnn_s").unwrap();
-    let dataset: Dataset = zoolake::dataset::load("digits", arch.input(), None).unwrap();
-    let split: &Split = &dataset.train;
-    let hyper = hyper(Activation::Tanh, 0.0, 1);
-    let engine = CandleEngine::cpu();
-    let weights = initial_weights(arch.layout(), &hyper);
-    let network = engine.network(&arch, &hyper, &dataset, &weights).unwrap();
-    let mut group = criterion.benchmark_group("evaluate");
-    group.sample_size(10).throughput(Throughput::Elements(split.len() as u64));
-    group.bench_function("cnn_s/tanh", |bencher| bencher.iter(|| network.evaluate(split).unwrap()));
-    group.finish();
 }
 
 /// A model whose weights are random: what encoders make of noise is their floor.
@@ -162,5 +116,15 @@ fn queries(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, training, commit, queries);
-criterion_main!(benches);
+criterion_group!(benches, train::training, commit, queries);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.iter().position(|argument| argument == "--steps") {
+        Some(at) => train::measure(&arguments[at + 1..]),
+        None => {
+            benches();
+            Criterion::default().configure_from_args().final_summary();
+        }
+    }
+}
