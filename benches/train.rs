@@ -101,5 +101,14 @@ fn noise(arch: &Arch) -> Dataset {
         labels: (0..images as u32).map(|i| i % 10).collect(),
     };
     let (train, test) = (split(50_000 * 28 * 28 / size), split(10_000));
-    Dataset { name: "noise", shape: arch.input(), classes: 10, train, val: None, test }
+    Dataset {
+        name: "noise".to_owned(),
+        shape: arch.input(),
+        classes: 10,
+        train,
+        val: None,
+        test,
+        augment: None,
+        black: vec![0.0; arch.input()[0]],
+    }
 }

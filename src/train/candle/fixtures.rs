@@ -44,7 +44,16 @@ fn split(arch: &Arch, images: usize) -> Split {
 
 pub(in crate::train) fn dataset(arch: &Arch, images: usize) -> Dataset {
     let (train, test) = (split(arch, images), split(arch, images));
-    Dataset { name: "fixture", shape: arch.input(), classes: 10, train, val: None, test }
+    Dataset {
+        name: "fixture".to_owned(),
+        shape: arch.input(),
+        classes: 10,
+        train,
+        val: None,
+        test,
+        augment: None,
+        black: vec![0.0; arch.input()[0]],
+    }
 }
 
 /// The weights the fixtures start from.
