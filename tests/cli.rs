@@ -57,13 +57,16 @@ fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
 #[test]
 fn help() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 10] = [
         &["--help"],
         &["demo", "--help"],
         &["train", "--help"],
         &["sql", "--help"],
         &["query", "--help"],
         &["describe", "--help"],
+        &["datasets", "--help"],
+        &["datasets", "fetch", "--help"],
+        &["datasets", "add", "--help"],
         &["verify", "--help"],
     ];
     insta::assert_snapshot!(transcripts(folder.path(), &commands));
@@ -128,6 +131,39 @@ fn dry_run() {
     ];
     insta::assert_snapshot!(transcripts(folder.path(), &commands));
     assert!(!folder.path().join("new").exists(), "a dry run writes nothing");
+}
+
+#[test]
+fn datasets() {
+    let folder = tempfile::tempdir().unwrap();
+    // Eight bytes of an image, and labels, as numpy.save writes them.
+    for (part, images) in [("train", 3_usize), ("test", 1)] {
+        let save = |name: &str, shape: &str, values: &[u8]| {
+            let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+            let header = format!("{header:117}\n");
+            let file = [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), values].concat();
+            std::fs::create_dir_all(folder.path().join("arrays")).unwrap();
+            std::fs::write(folder.path().join(format!("arrays/{part}_{name}.npy")), file).unwrap();
+        };
+        let values: Vec<u8> = (0..8 * images as u8).collect();
+        save("images", &format!("({images}, 2, 4)"), &values);
+        save("labels", &format!("({images},)"), &values[..images]);
+    }
+    let spec = small_spec("steps", 1).replace("digits", "steps");
+    std::fs::write(folder.path().join("steps.toml"), spec).unwrap();
+    let commands: [&[&str]; 10] = [
+        &["datasets"],
+        &["datasets", "add", "steps", "arrays"],
+        &["datasets", "add", "steps", "arrays"],
+        &["datasets", "add", "mnist", "arrays"],
+        &["datasets", "add", "other", "nowhere"],
+        &["datasets"],
+        &["datasets", "fetch", "digits", "steps"],
+        &["datasets", "fetch", "minst"],
+        &["train", "steps.toml", "--store", "zoo", "--dry-run"],
+        &["train", "steps.toml", "--store", "zoo", "--dry-run", "--data", "nowhere"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
 }
 
 #[test]

@@ -4,10 +4,13 @@
 //! 0 done, 1 failed, 2 wrong usage, 75 interrupted but resumable. The rest of
 //! the library never prints.
 
+mod datasets;
 mod demo;
 mod describe;
 mod display;
 mod env_vars;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod output;
 mod place;
 mod progress;
@@ -43,6 +46,7 @@ enum Command {
     Sql(sql::Sql),
     Query(query::Query),
     Describe(describe::Describe),
+    Datasets(datasets::Datasets),
     Verify(verify::Verify),
 }
 
@@ -80,6 +84,7 @@ fn run(command: Command) -> Result<()> {
             Command::Sql(sql) => sql.run().await,
             Command::Query(query) => query.run().await,
             Command::Describe(describe) => describe.run().await,
+            Command::Datasets(datasets) => datasets.run().await,
             Command::Verify(verify) => verify.run().await,
         }
     });

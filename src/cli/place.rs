@@ -1,4 +1,6 @@
-//! The arguments that say which store, and as of when.
+//! The arguments that say which store, as of when, and where data sets are.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -53,6 +55,21 @@ pub(super) struct Place {
 
     #[command(flatten)]
     pub(super) cloud: Cloud,
+}
+
+/// Where the files of data sets are.
+#[derive(Debug, Args)]
+pub(super) struct DataFolder {
+    /// The folder with the files of data sets; `zoolake datasets` lists them
+    #[arg(
+        short = 'd',
+        long = "data",
+        value_name = "DIR",
+        env = env_vars::DATA,
+        default_value = "./data",
+        global = true
+    )]
+    pub(super) dir: PathBuf,
 }
 
 /// Which state of which store to ask.

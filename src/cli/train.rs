@@ -1,14 +1,14 @@
 //! `zoolake train`: what a store lacks of a zoo.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::runtime::Handle;
 
 use super::display::{bytes, thousands};
-use super::place::Cloud;
+use super::place::{Cloud, DataFolder};
 use super::progress::{Progress, note};
 use super::{env_vars, signal, stdout::print};
 use crate::dataset::{self, Dataset};
@@ -35,9 +35,8 @@ pub(super) struct Train {
     #[command(flatten)]
     cloud: Cloud,
 
-    /// The folder with the files of the data set
-    #[arg(short, long, value_name = "DIR", env = env_vars::DATA)]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataFolder,
 
     #[command(flatten)]
     effort: Effort,
@@ -76,7 +75,7 @@ impl Train {
             return self.explain(&zoo, &models).await;
         }
         // Before the store: what cannot be trained must not leave an empty one.
-        let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), self.data.as_deref())?;
+        let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))?;
         let store = self.cloud.open_or_create(&self.store).await?;
         train(&zoo, &models, &store, &dataset, &self.effort).await
     }
@@ -93,7 +92,7 @@ impl Train {
         let (all, missing) = (models.len() as u64, (models.len() - stored) as u64);
         let params = zoo.arch().layout().num_params() as u64;
         let states = zoo.epochs() as u64 + 1;
-        let info = dataset::info(zoo.dataset())?;
+        let info = dataset::info(zoo.dataset(), Some(&self.data.dir))?;
         let text = format!(
             "zoo         {}\n\
              data set    {}: {}\n\

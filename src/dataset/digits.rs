@@ -3,7 +3,11 @@
 //! Owns the embedded files and their split. See `digits/ATTRIBUTION.md` for
 //! source and licence.
 
-use super::transform::Transform;
+use std::borrow::Cow;
+
+use super::images::Labelled;
+use super::published::SPLIT_SEED;
+use super::transform::{Fit, Preparation, Transform};
 use super::{Dataset, Info, idx, split};
 use crate::error::{Error, Result};
 
@@ -12,39 +16,54 @@ const LABELS: &[u8] = include_bytes!("digits/digits-labels-idx1-ubyte.gz");
 /// Pixels count the dark ones of a 4 x 4 block.
 const FULL_SCALE: f32 = 16.0;
 
-pub(super) const INFO: Info = Info {
-    name: "digits",
-    title: "Optical Recognition of Handwritten Digits, test part (8x8, built in)",
+pub(super) static INFO: Info = Info {
+    name: Cow::Borrowed("digits"),
+    title: Cow::Borrowed("Optical Recognition of Handwritten Digits, test part"),
     shape: [1, 8, 8],
     classes: 10,
     built_in: true,
     files: &[],
+    folders: &[],
     sizes: [1297, 200, 300],
-    licence: "CC BY 4.0",
-    source: "https://doi.org/10.24432/C50P49",
+    licence: Cow::Borrowed("CC BY 4.0"),
+    source: Cow::Borrowed("https://doi.org/10.24432/C50P49"),
+    downloads: &[],
+    home: Cow::Borrowed("digits"),
+    megabytes: 0,
+};
+
+/// What is measured is the enlarged image: enlarging smooths, so the standard
+/// deviation of the 8x8 pixels would leave the input below unit variance.
+const PREPARATION: Preparation<'_> = Preparation {
+    shape: [1, 8, 8],
+    fit: Fit::Enlarge,
+    full_scale: FULL_SCALE,
+    normalise: &[[0.0, 1.0]],
 };
 
 pub(super) fn load(input: [usize; 3]) -> Result<Dataset> {
-    let embedded = |error: Error| Error::internal("embedded digits").with_source(error);
-    let images = idx::parse_images(IMAGES, "digits images").map_err(embedded)?;
-    let labels = idx::parse_labels(LABELS, "digits labels", INFO.classes).map_err(embedded)?;
-
+    let digits =
+        embedded().map_err(|error: Error| Error::internal("embedded digits").with_source(error))?;
     // The source lists the digits writer by writer; a random split mixes them.
-    let [train, val, test] = split::random(images.count as u32, INFO.sizes, super::SPLIT_SEED);
-    // What is measured is the enlarged image: enlarging smooths, so the standard
-    // deviation of the 8x8 pixels would leave the input below unit variance.
-    let size = [images.height, images.width];
-    let transform =
-        Transform::new(size, input, FULL_SCALE, [0.0, 1.0])?.measured_on(&images, &train);
+    let count = digits.images.count as u32;
+    let [train, val, test] = split::random(count, INFO.sizes, SPLIT_SEED);
+    let transform = Transform::new(PREPARATION, input)?.measured_on(&digits.images, &train);
     Ok(Dataset {
-        name: INFO.name.to_owned(),
+        name: INFO.name.to_string(),
         shape: input,
         classes: INFO.classes,
-        train: transform.split(&images, &labels, &train),
-        val: Some(transform.split(&images, &labels, &val)),
-        test: transform.split(&images, &labels, &test),
+        train: transform.split(&digits, &train),
+        val: Some(transform.split(&digits, &val)),
+        test: transform.split(&digits, &test),
         augment: None,
         black: transform.black(),
+    })
+}
+
+fn embedded() -> Result<Labelled> {
+    Ok(Labelled {
+        images: idx::parse_images(IMAGES, "digits images")?,
+        labels: idx::parse_labels(LABELS, "digits labels", INFO.classes)?,
     })
 }
 
@@ -63,13 +82,13 @@ mod tests {
     fn the_embedded_files_are_the_1797_digits() {
         let images = idx::parse_images(IMAGES, "images").unwrap();
         let labels = idx::parse_labels(LABELS, "labels", 10).unwrap();
-        assert_eq!((images.count, images.height, images.width), (1797, 8, 8));
+        assert_eq!((images.count, images.shape), (1797, [1, 8, 8]));
         assert_eq!(images.pixels.iter().max(), Some(&16));
         assert_eq!(labels[..12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
         // The first row of the first digit, a zero, as scikit-learn prints it.
         assert_eq!(images.image(0)[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
         let mut counts = [0; 10];
-        labels.iter().for_each(|label| counts[usize::from(*label)] += 1);
+        labels.iter().for_each(|label| counts[*label as usize] += 1);
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
     }
 
@@ -122,9 +141,9 @@ mod tests {
     #[test]
     fn the_statistics_of_the_training_pixels_are_known() {
         let images = idx::parse_images(IMAGES, "images").unwrap();
-        let [train, _, _] = split::random(1797, INFO.sizes, crate::dataset::SPLIT_SEED);
-        let transform = Transform::new([8, 8], [1, 8, 8], FULL_SCALE, [0.0, 1.0]).unwrap();
-        let [mean, std] = transform.measured_on(&images, &train).statistics();
+        let [train, _, _] = split::random(1797, INFO.sizes, SPLIT_SEED);
+        let transform = Transform::new(PREPARATION, [1, 8, 8]).unwrap();
+        let [mean, std] = transform.measured_on(&images, &train).statistics()[0];
         assert!((mean - 0.304_804).abs() < 1e-5 && (std - 0.375_832).abs() < 1e-5, "{mean} {std}");
     }
 

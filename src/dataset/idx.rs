@@ -1,109 +1,70 @@
 //! The idx file format, in which MNIST and its kin are distributed.
 //!
-//! Owns reading and checking one file, plain or gzip. Knows neither which files
-//! make up a data set nor where they lie.
+//! Owns reading and checking one file. Knows neither which files make up a data
+//! set nor where they lie.
 
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use super::images::Images;
+use super::packed::{FETCH_AGAIN, Source, truncated};
+use crate::error::{Error, Result};
 
-use crate::error::{Error, Kind, Result};
-
-/// The first bytes of every gzip stream.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Magic number of a list of images: unsigned bytes, three dimensions.
 const IMAGES: [u8; 4] = [0, 0, 8, 3];
 /// Magic number of a list of labels: unsigned bytes, one dimension.
 const LABELS: [u8; 4] = [0, 0, 8, 1];
-/// No more than this is allocated on the word of a header alone.
-const RESERVE: u64 = 64 << 20;
 
-/// What a damaged file's owner can do.
-const FETCH_AGAIN: &str = "the file is damaged or incomplete: download it again";
-
-/// Grey images of one size.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Images {
-    /// Number of images.
-    pub(super) count: usize,
-    /// Rows of an image, in pixels.
-    pub(super) height: usize,
-    /// Columns of an image, in pixels.
-    pub(super) width: usize,
-    /// `[count, height, width]` in C order, as in the file.
-    pub(super) pixels: Vec<u8>,
-}
-
-impl Images {
-    /// The pixels of image number `index`, which is below `count`.
-    pub(super) fn image(&self, index: usize) -> &[u8] {
-        let size = self.height * self.width;
-        &self.pixels[index * size..(index + 1) * size]
-    }
-}
-
-/// The images in the file at `path`, plain or gzip.
+/// The images in the file at `path`, plain or packed.
 pub(super) fn read_images(path: &Path) -> Result<Images> {
-    images(open(path)?, &path.display().to_string())
+    images(Source::open(path)?)
 }
 
-/// The labels in the file at `path`, plain or gzip; all are below `classes`.
-pub(super) fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
-    labels(open(path)?, &path.display().to_string(), classes)
+/// The labels in the file at `path`, plain or packed; all are below `classes`.
+pub(super) fn read_labels(path: &Path, classes: usize) -> Result<Vec<u32>> {
+    labels(Source::open(path)?, classes)
 }
 
-/// The images in `bytes`, plain or gzip; `name` is what errors call them.
+/// The images in `bytes`, plain or packed; `name` is what errors call them.
 pub(super) fn parse_images(bytes: &[u8], name: &str) -> Result<Images> {
-    images(bytes, name)
+    images(Source::new(bytes, name)?)
 }
 
-/// The labels in `bytes`, plain or gzip, all below `classes`; `name` is what
+/// The labels in `bytes`, plain or packed, all below `classes`; `name` is what
 /// errors call them.
-pub(super) fn parse_labels(bytes: &[u8], name: &str, classes: usize) -> Result<Vec<u8>> {
-    labels(bytes, name, classes)
+pub(super) fn parse_labels(bytes: &[u8], name: &str, classes: usize) -> Result<Vec<u32>> {
+    labels(Source::new(bytes, name)?, classes)
 }
 
-fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::not_found(format!("no file `{}`", path.display()))
-            .with_hint("name the folder that holds the data set's files")
-            .with_source(error),
-        _ => unreadable(&path.display().to_string(), error),
-    })
+fn images(source: Source<'_>) -> Result<Images> {
+    let ([count, height, width], pixels) = values(source, IMAGES, "images")?;
+    Ok(Images { count, shape: [1, height, width], pixels })
 }
 
-fn images(source: impl Read, name: &str) -> Result<Images> {
-    let ([count, height, width], pixels) = values(source, name, IMAGES, "images")?;
-    Ok(Images { count, height, width, pixels })
-}
-
-fn labels(source: impl Read, name: &str, classes: usize) -> Result<Vec<u8>> {
-    let ([_], labels) = values(source, name, LABELS, "labels")?;
+fn labels(source: Source<'_>, classes: usize) -> Result<Vec<u32>> {
+    let name = source.name().to_owned();
+    let ([_], labels) = values(source, LABELS, "labels")?;
     match labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= classes) {
         Some((index, label)) => Err(Error::corrupt(format!(
             "`{name}`: label `{label}` of image `{index}` is out of range: expected one below \
              `{classes}`"
         ))
         .with_hint("check that this is the label file of the data set you named")),
-        None => Ok(labels),
+        None => Ok(labels.into_iter().map(u32::from).collect()),
     }
 }
 
 /// The dimensions and values of the idx file in `source`, whose magic number is
 /// `magic`; checks that the file is exactly as long as its header says.
 fn values<const N: usize>(
-    source: impl Read,
-    name: &str,
+    mut source: Source<'_>,
     magic: [u8; 4],
     what: &str,
 ) -> Result<([usize; N], Vec<u8>)> {
-    let mut source = decompressed(source).map_err(|error| unreadable(name, error))?;
+    let name = source.name().to_owned();
 
     // The header is read in one go, so that a file cut inside it says so.
     let header_len = 4 + 4 * N as u64;
-    let header = up_to(&mut source, header_len, 0, name)?;
+    let header = source.up_to(header_len)?;
     if let Some(found) = header.get(..4)
         && found != magic
     {
@@ -119,7 +80,7 @@ fn values<const N: usize>(
         }));
     }
     if (header.len() as u64) < header_len {
-        return Err(truncated(name, header_len, header.len() as u64));
+        return Err(truncated(&name, header_len, header.len() as u64));
     }
 
     let mut dims = [0usize; N];
@@ -136,14 +97,12 @@ fn values<const N: usize>(
         .with_hint(FETCH_AGAIN));
     };
 
-    let values = up_to(&mut source, file_len - header_len, header_len, name)?;
+    let values = source.up_to(file_len - header_len)?;
     let found = header_len + values.len() as u64;
     if found < file_len {
-        return Err(truncated(name, file_len, found));
+        return Err(truncated(&name, file_len, found));
     }
-    // Reading to the end also makes gzip compare its checksum.
-    let trailing =
-        io::copy(&mut source, &mut io::sink()).map_err(|error| unreadable(name, error))?;
+    let trailing = source.trailing()?;
     if trailing > 0 {
         return Err(Error::corrupt(format!(
             "`{name}`: `{trailing}` trailing bytes: its header says `{file_len}` bytes, it has \
@@ -153,45 +112,6 @@ fn values<const N: usize>(
         .with_hint(FETCH_AGAIN));
     }
     Ok((dims, values))
-}
-
-/// `source` itself, or what it unpacks to if it starts as gzip does.
-fn decompressed<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut start = Vec::with_capacity(GZIP.len());
-    source.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
-    let packed = start == GZIP;
-    let whole = Cursor::new(start).chain(source);
-    Ok(if packed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
-}
-
-/// The next `len` bytes, or as many as there are. `before` is how many were read
-/// so far, for the message about a gzip stream that breaks off.
-fn up_to(source: &mut impl Read, len: u64, before: u64, name: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(len.min(RESERVE) as usize);
-    match source.take(len).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(truncated(name, before + len, before + bytes.len() as u64).with_source(error))
-        }
-        Err(error) => Err(unreadable(name, error)),
-    }
-}
-
-fn truncated(name: &str, expected: u64, actual: u64) -> Error {
-    Error::corrupt(format!("`{name}`: truncated: expected `{expected}` bytes, got `{actual}`"))
-        .with_hint(FETCH_AGAIN)
-}
-
-/// The kinds are those flate2 gives damaged data; all others come from the disk.
-fn unreadable(name: &str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            Error::corrupt(format!("`{name}`: damaged gzip data: `{error}`")).with_hint(FETCH_AGAIN)
-        }
-        _ => Error::new(Kind::Unavailable, format!("cannot read `{name}`: `{error}`"))
-            .with_hint("check that it is a file and that you may read it"),
-    }
-    .with_source(error)
 }
 
 fn hex(bytes: &[u8]) -> String {

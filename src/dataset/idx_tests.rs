@@ -6,6 +6,7 @@ use std::io::Write;
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
+use crate::error::Kind;
 
 fn image_file() -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3];
@@ -40,7 +41,7 @@ fn message(error: Error) -> String {
 #[test]
 fn reads_plain_and_gzip_alike() {
     let plain = parse_images(&image_file(), "f").unwrap();
-    assert_eq!((plain.count, plain.height, plain.width), (2, 1, 3));
+    assert_eq!((plain.count, plain.shape), (2, [1, 1, 3]));
     assert_eq!(plain.image(1), [40, 50, 60]);
     assert_eq!(parse_images(&gzip(&image_file()), "f").unwrap(), plain);
     assert_eq!(parse_labels(&label_file(&[3, 9, 0]), "f", 10).unwrap(), [3, 9, 0]);
@@ -109,7 +110,7 @@ fn gzip_truncated_anywhere() {
     for len in 2..packed.len() {
         let message = images_error(&packed[..len]);
         assert!(
-            message.contains("truncated: expected") || message.contains("damaged gzip"),
+            message.contains("truncated: expected") || message.contains("damaged compressed"),
             "{len}: {message}"
         );
     }
@@ -132,7 +133,7 @@ fn gzip_with_a_wrong_checksum_or_garbage() {
     let mut packed = gzip(&image_file());
     let checksum = packed.len() - 8;
     packed[checksum] ^= 1;
-    assert!(images_error(&packed).starts_with("`f`: damaged gzip data"));
+    assert!(images_error(&packed).starts_with("`f`: damaged compressed data"));
 
     let mut packed = gzip(&image_file());
     packed[10] ^= 0xff;
@@ -140,7 +141,7 @@ fn gzip_with_a_wrong_checksum_or_garbage() {
 
     let mut packed = gzip(&image_file());
     packed.extend(b"garbage");
-    assert!(images_error(&packed).starts_with("`f`: damaged gzip data"));
+    assert!(images_error(&packed).starts_with("`f`: damaged compressed data"));
 }
 
 #[test]

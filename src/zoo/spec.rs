@@ -58,7 +58,7 @@ impl Zoo {
         let file: File = toml::from_str(toml).map_err(|error| syntax_error(toml, &error))?;
         let zoo = Self {
             name: zoo_name(text(&file.name))?,
-            dataset: dataset::info(&text(&file.dataset))?.name.to_owned(),
+            dataset: dataset_name(text(&file.dataset))?,
             arch: Arch::by_name(&text(&file.arch))?,
             epochs: integer("epochs", &file.epochs, 1, 1_000_000)?,
             grid: file.hyper.grid(seeds::parse(&file.seeds)?)?,
@@ -150,6 +150,13 @@ impl HyperTable {
             seed,
         })
     }
+}
+
+/// Which data sets there are depends on the data folder, so that a wrong name
+/// shows when it is loaded.
+fn dataset_name(name: String) -> Result<String> {
+    dataset::check_name(&name)?;
+    Ok(name)
 }
 
 /// The values of one axis: a list, or a single value.
