@@ -31,4 +31,5 @@ pub use catalogue::{Published, published};
 pub use grid::Grid;
 pub use hyper::{Activation, Hyper, Init, Optimizer};
 pub use model::Model;
+pub use seeds::Seeds;
 pub use spec::Zoo;
