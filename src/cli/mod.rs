@@ -4,19 +4,24 @@
 //! 0 done, 1 failed, 2 wrong usage, 75 interrupted but resumable. The rest of
 //! the library never prints.
 
+mod demand;
 mod demo;
 mod describe;
 mod display;
+mod duration;
+mod ending;
 mod env_vars;
 mod output;
 mod place;
 mod progress;
 mod query;
+mod shard;
 mod signal;
 mod sql;
 mod stdout;
 mod train;
 mod verify;
+mod zoos;
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -39,6 +44,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Zoos(zoos::Zoos),
     Train(train::Train),
     Sql(sql::Sql),
     Query(query::Query),
@@ -76,6 +82,7 @@ fn run(command: Command) -> Result<()> {
     let spawned = runtime.spawn(async move {
         match command {
             Command::Demo(demo) => demo.run().await,
+            Command::Zoos(zoos) => zoos.run().await,
             Command::Train(train) => train.run().await,
             Command::Sql(sql) => sql.run().await,
             Command::Query(query) => query.run().await,

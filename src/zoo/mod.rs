@@ -25,6 +25,7 @@ mod grid;
 mod hyper;
 mod model;
 mod seeds;
+mod shard;
 mod spec;
 
 pub use catalogue::{Published, published};
@@ -32,4 +33,5 @@ pub use grid::Grid;
 pub use hyper::{Activation, Hyper, Init, Optimizer};
 pub use model::Model;
 pub use seeds::Seeds;
+pub use shard::Shard;
 pub use spec::Zoo;
