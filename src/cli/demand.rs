@@ -3,24 +3,24 @@
 use std::num::NonZero;
 
 use super::train::COMMIT_BYTES;
-use crate::dataset::{self, Info};
+use crate::dataset::Info;
 use crate::error::Result;
-use crate::train::{self, Calibration};
+use crate::train::{Calibration, Engine};
 use crate::zoo::{Model, Zoo};
 
 /// What the program takes without any model: runtime, buffers, tables of the log.
 const PROGRAM_BYTES: u64 = 64 << 20;
 
-/// Seconds to train `models` of `zoo`, `jobs` at a time.
+/// Seconds to train `models` of `zoo` on the images of `info`, `jobs` at a time.
 pub(super) fn seconds(
     calibration: &mut Calibration,
+    engine: &dyn Engine,
     zoo: &Zoo,
+    info: &Info,
     models: &[Model],
     jobs: NonZero<usize>,
 ) -> Result<f64> {
-    let sizes = dataset::info(zoo.dataset())?.sizes;
-    let engine = train::fastest(zoo.arch());
-    let seconds = calibration.seconds(engine.as_ref(), zoo.arch(), models, sizes)?;
+    let seconds = calibration.seconds(engine, zoo.arch(), models, info.sizes)?;
     // At the end some jobs have nothing to do.
     let rounds = models.len().div_ceil(jobs.get());
     Ok(seconds * rounds as f64 / models.len().max(1) as f64)

@@ -67,10 +67,9 @@ fn auto(count: Option<u32>, variable: impl Fn(&str) -> Option<String>) -> Result
             ))
             .with_hint("say `--shard I/N`"));
         };
-        if count.is_some_and(|count| count != tasks) {
+        if let Some(count) = count.filter(|count| *count != tasks) {
             return Err(Error::invalid(format!(
-                "the job array has `{tasks}` tasks, which `--shard auto/{}` contradicts",
-                count.unwrap_or(0)
+                "the job array has `{tasks}` tasks, which `--shard auto/{count}` contradicts"
             )));
         }
         let step = number(SLURM_ARRAY_TASK_STEP)?.unwrap_or(1).max(1);

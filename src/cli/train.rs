@@ -126,7 +126,8 @@ impl Train {
         let states = zoo.epochs() as u64 + 1;
         let info = dataset::info(zoo.dataset())?;
         let seconds = tokio::task::block_in_place(|| {
-            demand::seconds(&mut Calibration::default(), zoo, &to_train, jobs)
+            let (mut calibration, engine) = (Calibration::default(), train::fastest(zoo.arch()));
+            demand::seconds(&mut calibration, engine.as_ref(), zoo, info, &to_train, jobs)
         })?;
         let text = format!(
             "zoo         {}\n\

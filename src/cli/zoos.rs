@@ -9,8 +9,9 @@ use clap::Args;
 use super::demand;
 use super::output::Output;
 use super::train::cores;
+use crate::dataset;
 use crate::error::{Error, Result};
-use crate::train::Calibration;
+use crate::train::{Calibration, fastest};
 use crate::zoo::{Zoo, published};
 
 /// List the zoos that can be trained by name
@@ -73,7 +74,11 @@ fn num_states(zoo: &Zoo) -> usize {
 /// Hours that each zoo takes.
 fn hours(zoos: &[Zoo], jobs: NonZero<usize>) -> Result<Vec<f64>> {
     let mut calibration = Calibration::default();
-    let hours =
-        |zoo: &Zoo| Ok(demand::seconds(&mut calibration, zoo, &zoo.models(), jobs)? / 3600.0);
+    let hours = |zoo: &Zoo| {
+        let (engine, info) = (fastest(zoo.arch()), dataset::info(zoo.dataset())?);
+        let models = zoo.models();
+        let seconds = demand::seconds(&mut calibration, engine.as_ref(), zoo, info, &models, jobs)?;
+        Ok(seconds / 3600.0)
+    };
     zoos.iter().map(hours).collect()
 }
