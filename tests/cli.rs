@@ -24,7 +24,13 @@ fn site() -> TempDir {
 fn zoolake(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoolake"));
     command.current_dir(folder).args(arguments).stdin(Stdio::null());
-    for variable in ["ZOOLAKE_STORE", "ZOOLAKE_DATA", "AWS_ENDPOINT_URL"] {
+    for variable in [
+        "ZOOLAKE_STORE",
+        "ZOOLAKE_DATA",
+        "AWS_ENDPOINT_URL",
+        "SLURM_ARRAY_TASK_ID",
+        "JOB_COMPLETION_INDEX",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -57,9 +63,10 @@ fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
 #[test]
 fn help() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &["--help"],
         &["demo", "--help"],
+        &["zoos", "--help"],
         &["train", "--help"],
         &["sql", "--help"],
         &["query", "--help"],
@@ -125,11 +132,14 @@ fn dry_run() {
     let folder = site();
     std::fs::write(folder.path().join("zoo.toml"), small_spec("synthetic", 1200)).unwrap();
     let commands: [&[&str]; 3] = [
-        &["train", "zoo.toml", "--store", "new", "--dry-run"],
-        &["train", "zoo.toml", "--store", "zoo", "--dry-run", "--limit", "7"],
-        &["train", "digits_demo", "--store", "zoo", "--dry-run"],
+        &["train", "zoo.toml", "--store", "new", "--dry-run", "--jobs", "2"],
+        &["train", "zoo.toml", "-s", "zoo", "--dry-run", "-l", "7", "--shard", "1/2", "-j", "1"],
+        &["train", "mnist_hyp_fix", "--store", "zoo", "--dry-run", "--jobs", "8"],
     ];
-    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+    let mut settings = insta::Settings::clone_current();
+    // Measured.
+    settings.add_filter(r"time        about [\dhdms. ]+ for", "time        about [time] for");
+    settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
     assert!(!folder.path().join("new").exists(), "a dry run writes nothing");
 }
 
@@ -167,6 +177,22 @@ fn datasets() {
 }
 
 #[test]
+fn zoos() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: [&[&str]; 2] = [&["zoos"], &["zoos", "--format", "csv"]];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+    // What depends on the machine: a positive number of hours for each.
+    let output = zoolake(folder.path(), &["zoos", "--estimate", "--format", "csv"]).output();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().ends_with(",weights_bytes,hours"));
+    for line in lines {
+        let hours: f64 = line.rsplit_once(',').unwrap().1.parse().unwrap();
+        assert!(hours > 0.0, "{line}");
+    }
+}
+
+#[test]
 fn wrong_input() {
     let folder = site();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -178,7 +204,7 @@ fn wrong_input() {
     write("foreign/thesis.tex", "text");
     std::fs::create_dir_all(folder.path().join("newer")).unwrap();
     write("newer/zoolake.json", "{\"format\": 2}");
-    let commands: [&[&str]; 31] = [
+    let commands: [&[&str]; 35] = [
         &["sql", "SELECT 1"],
         &["sql", "-s", "missing", "SELECT 1"],
         &["sql", "-s", "notes.txt", "SELECT 1"],
@@ -208,7 +234,11 @@ fn wrong_input() {
         &["train", "typo.toml", "-s", "zoo"],
         &["train", "value.toml", "-s", "zoo"],
         &["train", "mnist.toml", "-s", "zoo"],
-        &["train", "mnist_seed", "-s", "zoo"],
+        &["train", "mnist_sed", "-s", "zoo"],
+        &["train", "resnet", "-s", "zoo"],
+        &["train", "digits_demo", "-s", "zoo", "--shard", "5/4"],
+        &["train", "digits_demo", "-s", "zoo", "--shard", "auto"],
+        &["train", "digits_demo", "-s", "zoo", "--time-limit", "90"],
         &["train", "digits_demo", "-s", "foreign"],
     ];
     insta::assert_snapshot!(transcripts(folder.path(), &commands));

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
 mod cli;
+#[cfg(unix)]
+mod cluster;
 mod crash;
 mod faults;
 mod fixture;

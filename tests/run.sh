@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests: Rust's own, then Python reading the demo's Parquet files without us.
+# All tests: Rust's own, then Python reading the demo's Parquet files without us, and the template
+# for Kubernetes.
 # Needs cargo, and python3 with pip for the second part; writes below target/ only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,3 +26,4 @@ fi
 rm -rf "$target/python-demo"
 cargo run --release --quiet -- demo --store "$target/python-demo" >"$target/python-demo.txt"
 "$venv/bin/python" python/check_interop.py "$target/python-demo" "$target/release/zoolake"
+"$venv/bin/python" python/check_cluster.py "$target/release/zoolake"

@@ -32,7 +32,7 @@ impl Describe {
             Some(table) => columns(&session, table).await?,
             None => tables(&session)?,
         };
-        self.output.write(session.values(batch).await?).await
+        self.output.write(batch.into()).await
     }
 }
 

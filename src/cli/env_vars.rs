@@ -11,3 +11,18 @@ pub(super) const DATA: &str = "ZOOLAKE_DATA";
 
 /// URL of an S3-compatible service, if `--endpoint-url` is not given.
 pub(super) const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
+
+/// Which task of a SLURM job array this is, for `--shard auto`.
+pub(super) const SLURM_ARRAY_TASK_ID: &str = "SLURM_ARRAY_TASK_ID";
+
+/// How many tasks the array has.
+pub(super) const SLURM_ARRAY_TASK_COUNT: &str = "SLURM_ARRAY_TASK_COUNT";
+
+/// The first task of the array.
+pub(super) const SLURM_ARRAY_TASK_MIN: &str = "SLURM_ARRAY_TASK_MIN";
+
+/// The step from one task of the array to the next.
+pub(super) const SLURM_ARRAY_TASK_STEP: &str = "SLURM_ARRAY_TASK_STEP";
+
+/// Which pod of a Kubernetes indexed job this is, from 0, for `--shard auto/N`.
+pub(super) const JOB_COMPLETION_INDEX: &str = "JOB_COMPLETION_INDEX";

@@ -5,9 +5,12 @@
 //! the library never prints.
 
 mod datasets;
+mod demand;
 mod demo;
 mod describe;
 mod display;
+mod duration;
+mod ending;
 mod env_vars;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -15,11 +18,13 @@ mod output;
 mod place;
 mod progress;
 mod query;
+mod shard;
 mod signal;
 mod sql;
 mod stdout;
 mod train;
 mod verify;
+mod zoos;
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -42,6 +47,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Zoos(zoos::Zoos),
     Train(train::Train),
     Sql(sql::Sql),
     Query(query::Query),
@@ -80,6 +86,7 @@ fn run(command: Command) -> Result<()> {
     let spawned = runtime.spawn(async move {
         match command {
             Command::Demo(demo) => demo.run().await,
+            Command::Zoos(zoos) => zoos.run().await,
             Command::Train(train) => train.run().await,
             Command::Sql(sql) => sql.run().await,
             Command::Query(query) => query.run().await,

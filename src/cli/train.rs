@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::display::{bytes, thousands};
+use super::ending::{Ending, TimeLimit};
 use super::place::{Cloud, DataFolder};
-use super::progress::{Progress, note};
-use super::{env_vars, signal, stdout::print};
+use super::progress::{Progress, ProgressFormat, note};
+use super::shard::ShardArgument;
+use super::{demand, duration};
+use super::{env_vars, report, signal, stdout::print};
 use crate::dataset::{self, Dataset};
-use crate::error::{Error, Kind, Result};
-use crate::store::{Store, Writer};
-use crate::train::{self, Runner, Sink, Status, Stop, Trained};
+use crate::error::{Error, Kind, Result, nearest};
+use crate::store::{Snapshot, Store, Writer};
+use crate::train::{self, Calibration, Runner, Sink, Status, Trained};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
@@ -45,6 +49,14 @@ pub(super) struct Train {
     #[arg(short, long, value_name = "N")]
     limit: Option<NonZero<usize>>,
 
+    /// Only part I of N, from 1 to N; `auto` in a SLURM job array, `auto/N` in a Kubernetes
+    /// indexed job of N completions
+    ///
+    /// The parts are disjoint, together complete, and of one size and one mixture; which models a
+    /// part has depends on I, N and the grid alone.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<ShardArgument>,
+
     /// Say what would be trained, how much it is and where it would go; do nothing
     #[arg(long)]
     dry_run: bool,
@@ -60,17 +72,38 @@ pub(super) struct Effort {
     /// Commit finished models at least this often, so that a killed process loses little
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     commit_after: u64,
+
+    /// Stop cleanly before this much time has passed, such as `90m` or `2h30m`: with exit code 75,
+    /// as after SIGTERM. Training is asked to stop when a tenth of the time is left, or a minute if
+    /// that is less
+    #[arg(long, value_name = "DURATION")]
+    time_limit: Option<TimeLimit>,
+
+    /// How to show progress, on standard error
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "auto")]
+    progress: ProgressFormat,
+}
+
+impl Effort {
+    /// Models in training at the same time, of so many in all.
+    fn jobs(&self, models: usize) -> NonZero<usize> {
+        let jobs = self.jobs.unwrap_or_else(cores);
+        jobs.min(NonZero::new(models).unwrap_or(jobs))
+    }
 }
 
 /// Weights waiting for their commit: more would only take memory, since a file
 /// of this size is large enough.
-const COMMIT_BYTES: usize = 64 << 20;
+pub(super) const COMMIT_BYTES: usize = 64 << 20;
 
 impl Train {
     pub(super) async fn run(self) -> Result<()> {
         let zoo = load(&self.spec)?;
         let mut models = zoo.models();
         models.truncate(self.limit.map_or(usize::MAX, NonZero::get));
+        if let Some(shard) = self.shard {
+            models = shard.resolve()?.of(models);
+        }
         if self.dry_run {
             return self.explain(&zoo, &models).await;
         }
@@ -82,17 +115,19 @@ impl Train {
 
     /// What a run would do, on stdout.
     async fn explain(&self, zoo: &Zoo, models: &[Model]) -> Result<()> {
-        let stored = match self.cloud.open_if_any(&self.store).await? {
-            Some(store) => {
-                let snapshot = store.snapshot().await?;
-                models.iter().filter(|model| snapshot.has_model(model.id)).count()
-            }
-            None => 0,
+        let to_train = match self.cloud.open_if_any(&self.store).await? {
+            Some(store) => missing(models, &store.snapshot().await?),
+            None => models.to_vec(),
         };
-        let (all, missing) = (models.len() as u64, (models.len() - stored) as u64);
+        let jobs = self.effort.jobs(to_train.len());
+        let (all, missing) = (models.len() as u64, to_train.len() as u64);
         let params = zoo.arch().layout().num_params() as u64;
         let states = zoo.epochs() as u64 + 1;
         let info = dataset::info(zoo.dataset(), Some(&self.data.dir))?;
+        let seconds = tokio::task::block_in_place(|| {
+            let (mut calibration, engine) = (Calibration::default(), train::fastest(zoo.arch()));
+            demand::seconds(&mut calibration, engine.as_ref(), zoo, &info, &to_train, jobs)
+        })?;
         let text = format!(
             "zoo         {}\n\
              data set    {}: {}\n\
@@ -101,6 +136,8 @@ impl Train {
              epochs      {}, so {} states per model\n\
              parameters  {} per state\n\
              weights     {} for the missing models, before compression\n\
+             time        about {} for the missing models, {jobs} at a time\n\
+             memory      about {}\n\
              store       {}\n",
             zoo.name(),
             info.name,
@@ -114,6 +151,8 @@ impl Train {
             states,
             thousands(params),
             bytes(missing * states * params * 4),
+            duration::show(seconds),
+            bytes(demand::memory(zoo, &info, jobs)),
             self.store,
         );
         print(&text)
@@ -123,18 +162,27 @@ impl Train {
 /// A specification from a file, or by name.
 pub(super) fn load(spec: &str) -> Result<Zoo> {
     if let Some(zoo) = published().iter().find(|zoo| zoo.name == spec) {
-        return Zoo::from_toml(zoo.toml);
+        return zoo.zoo();
     }
     match std::fs::read_to_string(spec) {
         Ok(text) => Zoo::from_toml(&text).map_err(|error| error.context(spec)),
         Err(error) if !Path::new(spec).exists() => {
             let names: Vec<&str> = published().iter().map(|zoo| zoo.name).collect();
+            let hint = match nearest(spec, &names) {
+                Some(name) => format!("did you mean `{name}`? `zoolake zoos` lists all names"),
+                None => "`zoolake zoos` lists the names".to_owned(),
+            };
             Err(Error::not_found(format!("`{spec}` is neither a file nor the name of a zoo"))
-                .with_hint(format!("the zoos by name are {}", names.join(", ")))
+                .with_hint(hint)
                 .with_source(error))
         }
         Err(error) => Err(Error::invalid(format!("cannot read `{spec}`: {error}"))),
     }
+}
+
+/// Those of `models` that a store lacks.
+fn missing(models: &[Model], snapshot: &Snapshot) -> Vec<Model> {
+    models.iter().filter(|model| !snapshot.has_model(model.id)).cloned().collect()
 }
 
 /// Trains what `store` lacks of `models`, until done or interrupted.
@@ -146,8 +194,7 @@ pub(super) async fn train(
     effort: &Effort,
 ) -> Result<()> {
     let writer = store.writer().await?;
-    let missing: Vec<Model> =
-        models.iter().filter(|model| !writer.snapshot().has_model(model.id)).cloned().collect();
+    let missing = missing(models, writer.snapshot());
     if missing.is_empty() {
         note(&format!(
             "nothing to train: `{}` has all {} models of zoo `{}` that were asked for",
@@ -157,8 +204,7 @@ pub(super) async fn train(
         ));
         return Ok(());
     }
-    let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    let jobs = effort.jobs.unwrap_or(cores).min(NonZero::new(missing.len()).unwrap_or(cores));
+    let jobs = effort.jobs(missing.len());
     note(&format!(
         "training {} of {} models of zoo `{}` into `{}`, {jobs} at a time",
         thousands(missing.len() as u64),
@@ -166,9 +212,12 @@ pub(super) async fn train(
         zoo.name(),
         store.location()
     ));
-    let stop = Stop::default();
-    let progress = Progress::new(missing.len(), zoo.epochs());
-    let signals = tokio::spawn(stop_on_signals(stop.clone(), progress.clone()));
+    let progress = Progress::new(effort.progress, zoo, missing.len(), dataset.train.len());
+    let ending = Ending::default();
+    let watches = [
+        tokio::spawn(ending.clone().watch(effort.time_limit, progress.clone())),
+        tokio::spawn(progress.clone().report()),
+    ];
     let engine = train::fastest(zoo.arch());
     let runner = Runner {
         engine: engine.as_ref(),
@@ -176,42 +225,40 @@ pub(super) async fn train(
         dataset,
         jobs,
         observer: &progress,
-        stop: &stop,
+        stop: &ending.stop,
     };
     // Training is computation: it must not hold up the runtime.
-    let (outcome, counts) = tokio::task::block_in_place(|| {
-        let mut sink = StoreSink::new(writer, Duration::from_secs(effort.commit_after));
+    let outcome = tokio::task::block_in_place(|| {
+        let commit_after = Duration::from_secs(effort.commit_after);
+        let mut sink =
+            StoreSink::new(writer, commit_after, missing.len(), progress.clone(), ending.clone());
         let trained = runner.run(&missing, &mut sink);
         // What was finished is kept, whatever ended the run; if it cannot be,
         // that is the news.
         let kept = sink.commit();
-        (kept.and(trained), sink.counts)
+        sink.conclude();
+        kept.and(trained)
     });
-    signals.abort();
+    watches.iter().for_each(JoinHandle::abort);
     // The handlers stay; what follows training has nothing to finish.
     tokio::spawn(async {
         signal::stopped().await;
         signal::quit();
     });
-    let took = progress.finish();
-    note(&counts.summary(missing.len(), took));
     outcome.map_err(|error| match error.kind() {
-        Kind::Interrupted => {
-            Error::new(Kind::Interrupted, "interrupted before all models were trained")
-                .with_hint("run the same command again to go on")
-        }
+        Kind::Interrupted => interrupted(),
         _ => error,
     })
 }
 
-/// Turns the first Ctrl-C or SIGTERM into a request to stop; the second one ends
-/// the process at once.
-async fn stop_on_signals(stop: Stop, progress: Progress) {
-    signal::stopped().await;
-    stop.request();
-    progress.note("stopping: finished models are being kept; once more stops at once");
-    signal::stopped().await;
-    signal::quit();
+/// Models in training at the same time, if nothing else is said.
+pub(super) fn cores() -> NonZero<usize> {
+    std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted before all models were trained")
+        .with_hint("run the same command again to go on")
 }
 
 /// Collects finished models and commits them in batches.
@@ -222,6 +269,10 @@ struct StoreSink {
     since: Instant,
     commit_after: Duration,
     counts: Counts,
+    /// Models to train in this run.
+    wanted: usize,
+    progress: Progress,
+    ending: Ending,
 }
 
 /// What became of the models of a run.
@@ -233,7 +284,13 @@ struct Counts {
 }
 
 impl StoreSink {
-    fn new(writer: Writer, commit_after: Duration) -> Self {
+    fn new(
+        writer: Writer,
+        commit_after: Duration,
+        wanted: usize,
+        progress: Progress,
+        ending: Ending,
+    ) -> Self {
         Self {
             writer,
             waiting: Vec::new(),
@@ -241,7 +298,16 @@ impl StoreSink {
             since: Instant::now(),
             commit_after,
             counts: Counts::default(),
+            wanted,
+            progress,
+            ending,
         }
+    }
+
+    /// Says what became of the run.
+    fn conclude(&self) {
+        let took = self.progress.finish();
+        note(&self.counts.summary(self.wanted, took));
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -268,6 +334,13 @@ impl Sink for StoreSink {
     }
 
     fn tick(&mut self) -> Result<()> {
+        if self.ending.is_overdue() {
+            // Threads in the middle of a long epoch end with the process only.
+            self.commit()?;
+            self.conclude();
+            report(&interrupted());
+            signal::quit();
+        }
         if self.waiting_bytes >= COMMIT_BYTES || self.since.elapsed() >= self.commit_after {
             self.commit()?;
         }

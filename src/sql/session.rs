@@ -12,6 +12,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt};
 
@@ -29,10 +30,11 @@ pub struct Session {
     snapshot: Arc<Snapshot>,
 }
 
-/// The rows a query yields, batch by batch.
+/// Rows, batch by batch: those a query yields, or those of a batch at hand.
 pub struct Rows {
     stream: SendableRecordBatchStream,
-    session: Session,
+    /// Who explains failures of the query.
+    session: Option<Session>,
 }
 
 impl Session {
@@ -78,18 +80,9 @@ impl Session {
             frame.execute_stream().await
         };
         match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(stream)) => Ok(Rows { stream, session: self.clone() }),
+            Ok(Ok(stream)) => Ok(Rows { stream, session: Some(self.clone()) }),
             Ok(Err(error)) => Err(self.explain(error).await),
             Err(panic) => Err(self.explain_panic(panic).await),
-        }
-    }
-
-    /// A batch as rows, to be written where the rows of queries are.
-    pub async fn values(&self, batch: RecordBatch) -> Result<Rows> {
-        let run = async { self.context.read_batch(batch)?.execute_stream().await };
-        match run.await {
-            Ok(stream) => Ok(Rows { stream, session: self.clone() }),
-            Err(error) => Err(self.explain(error).await),
         }
     }
 
@@ -157,8 +150,14 @@ impl Rows {
         match AssertUnwindSafe(self.stream.next()).catch_unwind().await {
             Ok(None) => Ok(None),
             Ok(Some(Ok(batch))) => Ok(Some(batch)),
-            Ok(Some(Err(error))) => Err(self.session.explain(error).await),
-            Err(panic) => Err(self.session.explain_panic(panic).await),
+            Ok(Some(Err(error))) => Err(match &self.session {
+                Some(session) => session.explain(error).await,
+                None => diagnostic::explain(error, &[]),
+            }),
+            Err(panic) => Err(match &self.session {
+                Some(session) => session.explain_panic(panic).await,
+                None => panicked("reading rows", panic.as_ref()),
+            }),
         }
     }
 
@@ -169,6 +168,14 @@ impl Rows {
             batches.push(batch);
         }
         Ok(batches)
+    }
+}
+
+impl From<RecordBatch> for Rows {
+    fn from(batch: RecordBatch) -> Self {
+        let schema = batch.schema();
+        let stream = futures::stream::iter([Ok(batch)]);
+        Self { stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)), session: None }
     }
 }
 

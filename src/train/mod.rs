@@ -4,6 +4,7 @@
 //! Owns randomness, initialisation, the epoch loop, the engines and the runner.
 //! Hands finished models to its caller; knows nothing of where they are stored.
 
+mod calibration;
 mod candle;
 mod course;
 mod engine;
@@ -17,6 +18,7 @@ mod runner;
 mod state;
 mod stream;
 
+pub use calibration::Calibration;
 pub use candle::CandleEngine;
 pub use course::train_model;
 pub use engine::{Engine, Network};

@@ -1,4 +1,8 @@
-//! The zoo specifications that ship with zoolake, by name (`zoos/*.toml`).
+//! The zoo specifications that ship with zoolake, by name (`zoos/*.toml`): the
+//! demo's, and those of the paper in its order.
+
+use super::spec::Zoo;
+use crate::error::Result;
 
 /// A specification that ships with zoolake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,20 +13,48 @@ pub struct Published {
     pub toml: &'static str,
 }
 
+impl Published {
+    /// The zoo.
+    pub fn zoo(&self) -> Result<Zoo> {
+        Zoo::from_toml(self.toml).map_err(|error| error.context(self.name))
+    }
+}
+
+macro_rules! specifications {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Published {
+            name: $name,
+            toml: include_str!(concat!("../../zoos/", $name, ".toml")),
+        }),+]
+    };
+}
+
 /// Every specification that ships with zoolake.
 pub fn published() -> &'static [Published] {
-    &[Published { name: "digits_demo", toml: include_str!("../../zoos/digits_demo.toml") }]
+    specifications![
+        "digits_demo",
+        "mnist_seed",
+        "mnist_hyp_rand",
+        "mnist_hyp_fix",
+        "fashion_mnist_seed",
+        "fashion_mnist_hyp_rand",
+        "fashion_mnist_hyp_fix",
+    ]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use serde::Deserialize;
+
     use super::*;
-    use crate::zoo::Zoo;
+    use crate::zoo::{Model, Seeds};
 
     #[test]
     fn every_published_zoo_parses_and_is_named_like_its_file() {
-        for zoo in published() {
-            assert_eq!(Zoo::from_toml(zoo.toml).unwrap().name(), zoo.name);
+        for published in published() {
+            assert_eq!(published.zoo().unwrap().name(), published.name);
         }
     }
 
@@ -34,8 +66,93 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        let names: Vec<String> =
+        let mut names: Vec<String> =
             published().iter().map(|zoo| format!("{}.toml", zoo.name)).collect();
+        names.sort();
         assert_eq!(files, names);
+    }
+
+    /// What Ray Tune made of the published search spaces
+    /// (`python/make_enumeration_fixture.py`).
+    #[derive(Deserialize)]
+    struct Enumeration {
+        zoo: String,
+        models: usize,
+        epochs: usize,
+        batch_size: usize,
+        trials: Vec<Trial>,
+    }
+
+    #[derive(Deserialize)]
+    struct Trial {
+        index: usize,
+        dropout: f64,
+        init: String,
+        activation: String,
+        lr: f64,
+        optimizer: String,
+        weight_decay: f64,
+        /// Where the published zoo fixed it.
+        seed: Option<u64>,
+    }
+
+    fn assert_is(model: &Model, trial: &Trial) {
+        let hyper = &model.hyper;
+        assert_eq!(
+            (hyper.activation.name(), hyper.init.name(), hyper.optimizer.name()),
+            (trial.activation.as_str(), trial.init.as_str(), trial.optimizer.as_str()),
+            "{}",
+            model.name
+        );
+        assert_eq!(
+            (hyper.dropout, hyper.lr, hyper.weight_decay),
+            (trial.dropout, trial.lr, trial.weight_decay),
+            "{}",
+            model.name
+        );
+        assert!(trial.seed.is_none_or(|seed| seed == hyper.seed), "{}", model.name);
+    }
+
+    #[test]
+    fn published_zoos_are_enumerated_as_ray_tune_does() {
+        let json = include_str!("../../tests/fixtures/zoo/enumeration.json");
+        let enumerations: Vec<Enumeration> = serde_json::from_str(json).unwrap();
+        for published in &published()[1..] {
+            let enumeration = enumerations.iter().find(|zoo| zoo.zoo == published.name).unwrap();
+            let models = published.zoo().unwrap().models();
+            assert_eq!(models.len(), enumeration.models, "{}", published.name);
+            for trial in &enumeration.trials {
+                let model = &models[trial.index];
+                assert_is(model, trial);
+                assert_eq!(model.hyper.epochs, enumeration.epochs);
+                assert_eq!(model.hyper.batch_size, enumeration.batch_size);
+                assert_eq!(model.hyper.momentum, 0.9);
+            }
+            let ids: HashSet<i64> = models.iter().map(|model| model.id).collect();
+            assert_eq!(ids.len(), models.len(), "{}", published.name);
+        }
+    }
+
+    #[test]
+    fn hyp_10_rand_draws_ten_seeds_below_a_million_in_each_cell() {
+        let rand: Vec<Zoo> = published()
+            .iter()
+            .filter(|published| published.name.ends_with("_rand"))
+            .map(|published| published.zoo().unwrap())
+            .collect();
+        for zoo in rand {
+            let random = Seeds::Random { per_cell: 10, below: 1_000_000, seed: 42 };
+            assert_eq!(zoo.grid().seeds, random);
+            assert!(zoo.models().iter().all(|model| model.hyper.seed < 1_000_000));
+        }
+    }
+
+    /// Stored ids follow from them: these values may never change.
+    #[test]
+    fn random_seeds_of_a_published_zoo_are_frozen() {
+        let zoo = published().iter().find(|zoo| zoo.name == "mnist_hyp_rand").unwrap();
+        let models = zoo.zoo().unwrap().models();
+        let seeds = [0, 1, 256, 2559].map(|index: usize| models[index].hyper.seed);
+        assert_eq!(seeds, [221_049, 916_273, 693_434, 221_534]);
     }
 }

@@ -1,6 +1,7 @@
 //! A grid of hyperparameters and the order in which it is walked.
 
 use super::hyper::{Activation, Hyper, Init, Optimizer};
+use super::seeds::Seeds;
 
 /// The values of each axis. The model at index 0 has the first value of every
 /// axis.
@@ -23,28 +24,33 @@ pub struct Grid {
     /// Values of `batch_size`.
     pub batch_size: Vec<usize>,
     /// Values of `seed`.
-    pub seed: Vec<u64>,
+    pub seeds: Seeds,
 }
 
 impl Grid {
     /// The number of models, or `None` if it does not fit a `usize`.
     pub fn len(&self) -> Option<usize> {
+        self.cells()?.checked_mul(self.seeds.len())
+    }
+
+    /// The number of cells, which is that of models with one seed each.
+    pub(super) fn cells(&self) -> Option<usize> {
         self.axis_lengths().into_iter().try_fold(1_usize, usize::checked_mul)
     }
 
     /// Whether an axis has no values.
     pub fn is_empty(&self) -> bool {
-        self.axis_lengths().contains(&0)
+        self.seeds.is_empty() || self.axis_lengths().contains(&0)
     }
 
-    /// Lengths in the order of the walk, fastest first.
+    /// Lengths in the order of the walk, fastest first; the seed comes last.
     ///
     /// The published zoos were enumerated by Ray Tune, which sorts the axes by
     /// their path (`model::dropout`, `model::init_type`, `model::nlin`,
     /// `optim::lr`, `optim::optimizer`, `optim::wd`, `seed`) and turns the first
     /// one fastest (specification, section 1.3). Axes that no published zoo
     /// varies stand where they do not disturb that order: before the seed.
-    fn axis_lengths(&self) -> [usize; 9] {
+    fn axis_lengths(&self) -> [usize; 8] {
         [
             self.dropout.len(),
             self.init.len(),
@@ -54,14 +60,13 @@ impl Grid {
             self.weight_decay.len(),
             self.momentum.len(),
             self.batch_size.len(),
-            self.seed.len(),
         ]
     }
 
-    /// The hyperparameters at `index`, in the published order: dropout turns
-    /// fastest, the seed slowest. `index` is below [`Grid::len`].
-    pub(super) fn at(&self, index: usize, epochs: usize) -> Hyper {
-        let mut rest = index;
+    /// The hyperparameters of a cell with one `seed`, in the published order:
+    /// dropout turns fastest. `cell` is below [`Grid::cells`].
+    pub(super) fn cell(&self, cell: usize, epochs: usize, seed: u64) -> Hyper {
+        let mut rest = cell;
         let place = self.axis_lengths().map(|length| {
             let place = rest % length;
             rest /= length;
@@ -76,8 +81,8 @@ impl Grid {
             weight_decay: self.weight_decay[place[5]],
             momentum: self.momentum[place[6]],
             batch_size: self.batch_size[place[7]],
-            seed: self.seed[place[8]],
             epochs,
+            seed,
         }
     }
 }
@@ -104,10 +109,11 @@ mod tests {
             dropout: vec![0.0, 0.5],
             momentum: vec![0.9],
             batch_size: vec![10],
-            seed: (1..=10).collect(),
+            seeds: Seeds::Same((1..=10).collect()),
         };
         assert_eq!(grid.len(), Some(2560));
-        let hyper = grid.at(1 + 2 * 2 + 8 * 3 + 32 + 64 + 256 * 9, 50);
+        assert_eq!(grid.cells(), Some(256));
+        let hyper = grid.cell(1 + 2 * 2 + 8 * 3 + 32 + 64, 50, 10);
         assert_eq!(hyper.dropout, 0.5);
         assert_eq!(hyper.init, Init::KaimingUniform);
         assert_eq!(hyper.activation, Activation::Gelu);

@@ -25,10 +25,13 @@ mod grid;
 mod hyper;
 mod model;
 mod seeds;
+mod shard;
 mod spec;
 
 pub use catalogue::{Published, published};
 pub use grid::Grid;
 pub use hyper::{Activation, Hyper, Init, Optimizer};
 pub use model::Model;
+pub use seeds::Seeds;
+pub use shard::Shard;
 pub use spec::Zoo;

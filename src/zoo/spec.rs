@@ -6,9 +6,9 @@ use serde::Deserialize;
 use toml::Value;
 
 use super::grid::Grid;
-use super::hyper::{Activation, Hyper, Init, Optimizer};
+use super::hyper::{Activation, Init, Optimizer};
 use super::model::Model;
-use super::seeds;
+use super::seeds::Seeds;
 use crate::arch::Arch;
 use crate::dataset;
 use crate::error::{Error, Result};
@@ -61,12 +61,14 @@ impl Zoo {
             dataset: dataset_name(text(&file.dataset))?,
             arch: Arch::by_name(&text(&file.arch))?,
             epochs: integer("epochs", &file.epochs, 1, 1_000_000)?,
-            grid: file.hyper.grid(seeds::parse(&file.seeds)?)?,
+            grid: file.hyper.grid(Seeds::parse(&file.seeds)?)?,
         };
         if zoo.grid.is_empty() {
             return Err(Error::invalid("`seeds` is empty: expected at least one seed"));
         }
-        distinct("seeds", &zoo.grid.seed)?;
+        if let Seeds::Same(seeds) = &zoo.grid.seeds {
+            distinct("seeds", seeds)?;
+        }
         if zoo.grid.optimizer.contains(&Optimizer::Adam) && zoo.grid.momentum.len() > 1 {
             return Err(Error::invalid(
                 "`momentum` has several values and `optimizer` has `adam`, which ignores it: \
@@ -107,20 +109,24 @@ impl Zoo {
         &self.grid
     }
 
-    /// Every model, in the published enumeration order.
+    /// Every model, in the published enumeration order: the seed turns slowest.
     pub fn models(&self) -> Vec<Model> {
+        let cells = self.grid.cells().unwrap_or(0);
+        let model = |index: usize, seed| {
+            let hyper = self.grid.cell(index % cells, self.epochs, seed);
+            Model::new(&self.name, index, &self.dataset, self.arch.name(), hyper)
+        };
+        let seeds: Vec<_> =
+            (0..cells).map(|cell| self.grid.seeds.of_cell(|seed| model(cell, seed).id)).collect();
         (0..self.grid.len().unwrap_or(0))
-            .map(|index| {
-                let hyper: Hyper = self.grid.at(index, self.epochs);
-                Model::new(&self.name, index, &self.dataset, self.arch.name(), hyper)
-            })
+            .map(|index| model(index, seeds[index % cells][index / cells]))
             .collect()
     }
 }
 
 impl HyperTable {
     /// Defaults are those of every published CNN zoo (specification, section 1.1).
-    fn grid(&self, seed: Vec<u64>) -> Result<Grid> {
+    fn grid(&self, seeds: Seeds) -> Result<Grid> {
         let or = |value: &Option<Value>, default: f64| match value {
             Some(value) => value.clone(),
             None => Value::Float(default),
@@ -147,7 +153,7 @@ impl HyperTable {
             batch_size: axis("batch_size", &batch_size, |value| {
                 integer("batch_size", value, 1, 1_000_000)
             })?,
-            seed,
+            seeds,
         })
     }
 }
@@ -243,6 +249,8 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     const SPEC: &str = r#"
@@ -277,7 +285,22 @@ mod tests {
     #[test]
     fn a_range_of_seeds_includes_both_ends() {
         let text = SPEC.replace("[1, 2]", "{ from = 3, to = 5 }");
-        assert_eq!(Zoo::from_toml(&text).unwrap().grid().seed, [3, 4, 5]);
+        assert_eq!(Zoo::from_toml(&text).unwrap().grid().seeds, Seeds::Same(vec![3, 4, 5]));
+    }
+
+    #[test]
+    fn random_seeds_are_drawn_for_each_cell_and_stay_when_the_grid_grows() {
+        let text = SPEC.replace("[1, 2]", "{ random = 3, below = 1000, seed = 42 }");
+        let models = Zoo::from_toml(&text).unwrap().models();
+        assert_eq!(models.len(), 4 * 3);
+        let seeds: Vec<u64> = models.iter().map(|model| model.hyper.seed).collect();
+        assert_ne!(seeds[0], seeds[1], "another cell");
+        assert_ne!(seeds[0], seeds[4], "another draw of the same cell");
+        let grown = text.replace("random = 3", "random = 4").replace("lr = [", "lr = [0.5, ");
+        let grown = Zoo::from_toml(&grown).unwrap().models();
+        let ids: HashSet<i64> = grown.iter().map(|model| model.id).collect();
+        assert_eq!(ids.len(), 6 * 4);
+        assert!(models.iter().all(|model| ids.contains(&model.id)));
     }
 
     #[test]
@@ -341,7 +364,17 @@ mod tests {
             (
                 "seeds = [1, 2]",
                 "seeds = { from = 2 }",
-                "`seeds` lacks `to`: expected a list such as `[1, 2, 3]` or a range such as `{ from = 1, to = 1000 }`",
+                "`seeds` lacks `to`: expected a list such as `[1, 2, 3]`, a range such as `{ from = 1, to = 1000 }`, or random ones such as `{ random = 10, below = 1000000, seed = 42 }`",
+            ),
+            (
+                "seeds = [1, 2]",
+                "seeds = { random = 3, to = 9 }",
+                "unknown key of `seeds` `to`: expected one of `random`, `below`, `seed`",
+            ),
+            (
+                "seeds = [1, 2]",
+                "seeds = { random = 3, below = 2, seed = 1 }",
+                "`seeds` has `3` random ones below `2`: expected 1 to 10000000, and no more than there are",
             ),
             (
                 "\"tiny\"",

@@ -1,0 +1,38 @@
+//! What a run takes of the machine, as `--dry-run` says it.
+
+use std::num::NonZero;
+
+use super::train::COMMIT_BYTES;
+use crate::dataset::Info;
+use crate::error::Result;
+use crate::train::{Calibration, Engine};
+use crate::zoo::{Model, Zoo};
+
+/// What the program takes without any model: runtime, buffers, tables of the log.
+const PROGRAM_BYTES: u64 = 64 << 20;
+
+/// Seconds to train `models` of `zoo` on the images of `info`, `jobs` at a time.
+pub(super) fn seconds(
+    calibration: &mut Calibration,
+    engine: &dyn Engine,
+    zoo: &Zoo,
+    info: &Info,
+    models: &[Model],
+    jobs: NonZero<usize>,
+) -> Result<f64> {
+    let seconds = calibration.seconds(engine, zoo.arch(), models, info.sizes)?;
+    // At the end some jobs have nothing to do.
+    let rounds = models.len().div_ceil(jobs.get());
+    Ok(seconds * rounds as f64 / models.len().max(1) as f64)
+}
+
+/// Bytes of memory at the peak of a run, about.
+pub(super) fn memory(zoo: &Zoo, info: &Info, jobs: NonZero<usize>) -> u64 {
+    let pixels: usize = zoo.arch().input().iter().product();
+    let images = info.sizes.iter().sum::<usize>() * pixels * size_of::<f32>();
+    let state = zoo.arch().layout().num_params() * size_of::<f32>();
+    // One in training, and up to two that wait: see `Runner`.
+    let models = 3 * jobs.get() * (zoo.epochs() + 1) * state;
+    // What waits for its commit, and what it is encoded into.
+    PROGRAM_BYTES + (images + models + 2 * COMMIT_BYTES) as u64
+}
