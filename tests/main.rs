@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod faults;
 mod fixture;
+mod long;
 mod named_queries;
 mod races;
 mod slt;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::error::Error;
 use crate::train::Observer;
 use crate::zoo::Model;
 
@@ -74,5 +75,16 @@ impl Observer for Progress {
             self.bar.inc(1);
             self.show();
         }
+    }
+
+    fn resumed(&self, model: &Model, epoch: usize) {
+        self.bar.inc(epoch as u64);
+        self.bar.reset_eta();
+        self.show();
+        self.note(&format!("`{}` goes on after epoch {epoch}", model.name));
+    }
+
+    fn distrusted(&self, model: &Model, problem: &Error) {
+        self.note(&format!("note: `{}` goes on from an earlier epoch: {problem}", model.name));
     }
 }

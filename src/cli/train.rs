@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::runtime::Handle;
 
+use super::checkpoint::Checkpoint;
 use super::display::{bytes, thousands};
 use super::place::Cloud;
 use super::progress::{Progress, note};
@@ -14,14 +15,15 @@ use super::{env_vars, signal, stdout::print};
 use crate::dataset::{self, Dataset};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Store, Writer};
-use crate::train::{self, Runner, Sink, Status, Stop, Trained};
+use crate::train::{self, Runner, Sink, Status, Stop, Trained, Workplace};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
 ///
 /// Models that the store has already are skipped, so running an interrupted
 /// command again resumes it, and several processes may train one zoo. Ctrl-C and
-/// SIGTERM end training cleanly, with exit code 75: every finished model is kept.
+/// SIGTERM end training cleanly, with exit code 75: every finished model is kept, and
+/// so is every finished epoch of a model that trains for long.
 #[derive(Debug, Args)]
 pub(super) struct Train {
     /// A zoo specification: a TOML file, or the name of one that ships with zoolake
@@ -41,6 +43,9 @@ pub(super) struct Train {
 
     #[command(flatten)]
     effort: Effort,
+
+    #[command(flatten)]
+    checkpoint: Checkpoint,
 
     /// Only the first N models of the grid
     #[arg(short, long, value_name = "N")]
@@ -78,7 +83,8 @@ impl Train {
         // Before the store: what cannot be trained must not leave an empty one.
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), self.data.as_deref())?;
         let store = self.cloud.open_or_create(&self.store).await?;
-        train(&zoo, &models, &store, &dataset, &self.effort).await
+        let workplace = self.checkpoint.workplace(&store);
+        train(&zoo, &models, &store, workplace.as_ref(), &dataset, &self.effort).await
     }
 
     /// What a run would do, on stdout.
@@ -143,10 +149,14 @@ pub(super) async fn train(
     zoo: &Zoo,
     models: &[Model],
     store: &Store,
+    workplace: Option<&Workplace>,
     dataset: &Dataset,
     effort: &Effort,
 ) -> Result<()> {
     let writer = store.writer().await?;
+    if let Some(workplace) = workplace {
+        workplace.tidy(|id| writer.snapshot().has_model(id));
+    }
     let missing: Vec<Model> =
         models.iter().filter(|model| !writer.snapshot().has_model(model.id)).cloned().collect();
     if missing.is_empty() {
@@ -176,6 +186,7 @@ pub(super) async fn train(
         arch: zoo.arch(),
         dataset,
         jobs,
+        workplace,
         observer: &progress,
         stop: &stop,
     };
@@ -210,7 +221,7 @@ pub(super) async fn train(
 async fn stop_on_signals(stop: Stop, progress: Progress) {
     signal::stopped().await;
     stop.request();
-    progress.note("stopping: finished models are being kept; once more stops at once");
+    progress.note("stopping: what is finished is being kept; once more stops at once");
     signal::stopped().await;
     signal::quit();
 }
@@ -252,7 +263,7 @@ impl StoreSink {
         let commit = Handle::current().block_on(self.writer.commit(&self.waiting, "train"))?;
         self.counts.added += commit.added;
         self.counts.already_there += commit.already_there;
-        self.waiting.clear();
+        self.waiting.drain(..).for_each(Trained::discard);
         self.waiting_bytes = 0;
         Ok(())
     }
