@@ -7,6 +7,8 @@ mod crash;
 mod faults;
 mod fixture;
 mod long;
+#[cfg(target_os = "linux")]
+mod memory;
 mod named_queries;
 mod races;
 mod slt;
