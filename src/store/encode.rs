@@ -31,8 +31,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Weights of one file. A file is encoded, sent and verified
 /// in memory, so this bounds memory however large a model is: a ResNet-18 of 61
-/// states takes 16 files.
-pub(super) const FILE_BYTES: usize = 192 << 20;
+/// states takes 31 files.
+pub(super) const FILE_BYTES: usize = 96 << 20;
 
 /// Rows per page of the key columns: their statistics tell one epoch from the next.
 const KEY_PAGE_ROWS: usize = 1024;
