@@ -44,7 +44,10 @@ fn noise(index: u64, epochs: usize) -> Trained {
         train: Metrics { loss: 1.0, accuracy: f64::from(stream.uniform()) },
         val: None,
         test: Metrics { loss: 1.0, accuracy: f64::from(stream.uniform()) },
-        weights: (0..arch.layout().num_params()).map(|_| stream.normal()).collect(),
+        weights: (0..arch.layout().num_params())
+            .map(|_| stream.normal())
+            .collect::<Vec<_>>()
+            .into(),
         seconds: 1.0,
     });
     Trained { states: states.collect(), model }

@@ -33,6 +33,7 @@
 pub mod arch;
 pub mod cli;
 pub mod dataset;
+mod disk;
 pub mod error;
 mod random;
 pub mod scan;

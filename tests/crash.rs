@@ -22,6 +22,14 @@ impl Site {
         Self { folder, spec }
     }
 
+    /// Models that take a while, and are treated as long.
+    fn of_long_models() -> Self {
+        let site = Self::new(2);
+        let spec = small_spec("crash", 2).replace("epochs = 1", "epochs = 8");
+        std::fs::write(&site.spec, spec + "dropout = 0.1\n").unwrap();
+        site
+    }
+
     fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
@@ -40,6 +48,22 @@ impl Site {
             .args(["--jobs", "1", "--commit-after", "0"])
             .spawn()
             .unwrap()
+    }
+
+    /// Starts training with every epoch kept on disk.
+    fn train_long(&self) -> Child {
+        let arguments = ["--jobs", "1", "--checkpoint", "always"];
+        self.zoolake().arg("train").arg(&self.spec).args(arguments).spawn().unwrap()
+    }
+
+    /// How many finished epochs lie in the folder of models in training.
+    fn epochs_kept(&self) -> usize {
+        let desks = std::fs::read_dir(self.store().join("work"));
+        let files = desks.into_iter().flatten().flatten().map(|desk| {
+            let files = std::fs::read_dir(desk.path()).into_iter().flatten().flatten();
+            files.filter(|file| file.path().extension().is_some_and(|e| e == "memory")).count()
+        });
+        files.sum()
     }
 
     /// The rows of a query as CSV.
@@ -74,13 +98,17 @@ fn text(output: &Output) -> String {
     )
 }
 
-fn wait_until(is_so: impl Fn() -> bool) {
+fn wait_until(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(120), "waited too long");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// All metrics of all states.
+const METRICS: &str = "SELECT model_id, epoch, train_loss, train_acc, val_loss, val_acc, \
+                       test_loss, test_acc FROM epochs ORDER BY model_id, epoch";
 
 /// All weights of all states, summed up in two numbers each.
 const FINGERPRINT: &str = "SELECT model_id, epoch, vector_mean(weights), vector_l2_norm(weights) \
@@ -109,6 +137,49 @@ fn a_killed_process_leaves_a_store_that_verifies_and_resumes() {
         assert_eq!(site.value("SELECT count(*) FROM models"), "6");
     }
     assert_eq!(killed.rows(FINGERPRINT), whole.rows(FINGERPRINT), "resumed as if nothing had been");
+}
+
+#[test]
+fn a_long_model_whose_process_is_killed_goes_on_from_its_last_epoch() {
+    let (killed, whole) = (Site::of_long_models(), Site::of_long_models());
+    let mut resumed = 0;
+    // Kill it ever later: in the first epochs, in later ones, while it commits.
+    for round in 0..12_u64 {
+        let mut child = killed.train_long();
+        wait_until(|| killed.epochs_kept() > 0 || child.try_wait().unwrap().is_some());
+        std::thread::sleep(Duration::from_millis(40 * round));
+        child.kill().unwrap();
+        resumed += usize::from(text(&child.wait_with_output().unwrap()).contains("goes on after"));
+        killed.verify();
+    }
+    assert!(resumed > 0);
+    for site in [&killed, &whole] {
+        let output = site.train_long().wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        site.verify();
+        assert_eq!(site.value("SELECT count(*) FROM models"), "2");
+        let left = std::fs::read_dir(site.store().join("work")).unwrap().count();
+        assert_eq!(left, 0, "what is committed is cleared");
+    }
+    for query in [FINGERPRINT, METRICS] {
+        assert_eq!(killed.rows(query), whole.rows(query), "as if nothing had been");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_in_a_long_model_loses_an_epoch_at_most() {
+    let site = Site::of_long_models();
+    let child = site.train_long();
+    wait_until(|| site.epochs_kept() > 0);
+    let kill = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", text(&output));
+    let output = site.train_long().wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("`crash/00000` goes on after epoch"), "{}", text(&output));
+    site.verify();
 }
 
 #[test]

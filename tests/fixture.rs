@@ -33,7 +33,10 @@ pub(crate) fn synthetic(index: u32, epochs: usize) -> Trained {
             train: Metrics { loss: 2.0 / factor, accuracy: (0.25 * factor).min(1.0) },
             val: None,
             test: Metrics { loss: 4.0 / factor, accuracy: (0.125 * factor).min(1.0) },
-            weights: (0..size).map(|i| (factor * i as f64 / 1024.0) as f32).collect(),
+            weights: (0..size)
+                .map(|i| (factor * i as f64 / 1024.0) as f32)
+                .collect::<Vec<_>>()
+                .into(),
             seconds: 1.0,
         }
     });
@@ -93,6 +96,7 @@ pub(crate) fn train(zoo: &Zoo, jobs: usize) -> Vec<Trained> {
         arch: zoo.arch(),
         dataset: &dataset,
         jobs: NonZero::new(jobs).unwrap(),
+        workplace: None,
         observer: &Blind,
         stop: &Stop::default(),
     };

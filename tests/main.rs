@@ -8,6 +8,9 @@ mod cluster;
 mod crash;
 mod faults;
 mod fixture;
+mod long;
+#[cfg(target_os = "linux")]
+mod memory;
 mod named_queries;
 mod races;
 mod slt;

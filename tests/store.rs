@@ -44,7 +44,7 @@ async fn weights_come_back_bit_by_bit_in_order() {
         for (row, state) in trained.states.iter().enumerate() {
             assert_eq!(
                 column.value(row).as_primitive::<Float32Type>().values(),
-                &state.weights[..]
+                &state.weights.read().unwrap()[..]
             );
         }
     }
@@ -200,8 +200,9 @@ async fn large_commits_have_several_row_groups_and_pages_of_keys() {
     let store = Store::open_or_create(Location::memory()).await.unwrap();
     let mut noise = synthetic(0, 5000);
     let mut stream = Stream::new(1, Purpose::Init);
-    for weight in noise.states.iter_mut().flat_map(|state| &mut state.weights) {
-        *weight = stream.normal();
+    for state in &mut noise.states {
+        let size = state.weights.read().unwrap().len();
+        state.weights = (0..size).map(|_| stream.normal()).collect::<Vec<_>>().into();
     }
     store.writer().await.unwrap().commit(&[noise], "train").await.unwrap();
     let snapshot = store.snapshot().await.unwrap();

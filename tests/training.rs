@@ -70,6 +70,7 @@ fn a_stop_keeps_what_is_finished() {
         arch: zoo.arch(),
         dataset: &dataset,
         jobs: NonZero::<usize>::MIN,
+        workplace: None,
         observer: &StopAfterFirst(stop.clone()),
         stop: &stop,
     };
@@ -109,6 +110,7 @@ fn a_bug_in_one_model_costs_only_that_one() {
         arch: zoo.arch(),
         dataset: &dataset,
         jobs: NonZero::<usize>::MIN,
+        workplace: None,
         observer: &Blind,
         stop: &Stop::default(),
     };

@@ -37,7 +37,7 @@ impl Demo {
         let zoo = load(ZOO)?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), None)?;
         let store = self.cloud.open_or_create(&self.store).await?;
-        train(&zoo, &zoo.models(), &store, &dataset, &self.effort).await?;
+        train(&zoo, &zoo.models(), &store, None, &dataset, &self.effort).await?;
         let session = Session::new(&store, &store.snapshot().await?).await?;
         for (title, query) in [
             (

@@ -64,11 +64,11 @@ impl Ending {
     pub(super) async fn watch(self, limit: Option<TimeLimit>, progress: Progress) {
         let give_up_at = tokio::select! {
             () = signal::stopped() => {
-                progress.note("stopping: finished models are being kept; once more stops at once");
+                progress.note("stopping: what is finished is being kept; once more stops at once");
                 Instant::now() + PATIENCE
             }
             limit = expiry(limit) => {
-                progress.note("stopping at the time limit: finished models are being kept");
+                progress.note("stopping at the time limit: what is finished is being kept");
                 limit.give_up_at()
             }
         };

@@ -9,6 +9,9 @@ pub(super) const STORE: &str = "ZOOLAKE_STORE";
 /// The folder of data files, if `--data` is not given.
 pub(super) const DATA: &str = "ZOOLAKE_DATA";
 
+/// The folder of models half trained, if `--work` is not given.
+pub(super) const WORK: &str = "ZOOLAKE_WORK";
+
 /// URL of an S3-compatible service, if `--endpoint-url` is not given.
 pub(super) const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 

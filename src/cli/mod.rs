@@ -4,6 +4,7 @@
 //! 0 done, 1 failed, 2 wrong usage, 75 interrupted but resumable. The rest of
 //! the library never prints.
 
+mod checkpoint;
 mod datasets;
 mod demand;
 mod demo;

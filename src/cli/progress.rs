@@ -12,6 +12,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, P
 use serde::Serialize;
 
 use super::display::thousands;
+use crate::error::Error;
 use crate::train::Observer;
 use crate::zoo::{Model, Zoo};
 
@@ -52,6 +53,8 @@ struct Inner {
     begun: Instant,
     models_trained: AtomicU64,
     epochs_trained: AtomicU64,
+    /// Trained by an earlier run that was interrupted.
+    epochs_resumed: AtomicU64,
     steps_trained: AtomicU64,
 }
 
@@ -102,6 +105,7 @@ impl Progress {
             begun: Instant::now(),
             models_trained: AtomicU64::new(0),
             epochs_trained: AtomicU64::new(0),
+            epochs_resumed: AtomicU64::new(0),
             steps_trained: AtomicU64::new(0),
         }));
         progress.show_bar();
@@ -157,7 +161,7 @@ impl Progress {
         let epochs = models * epochs_per_model;
         let elapsed_s = begun.elapsed().as_secs_f64();
         let per_s = |amount: f64| if elapsed_s > 0.0 { amount / elapsed_s } else { 0.0 };
-        let to_go = epochs.saturating_sub(epochs_trained) as f64;
+        let to_go = epochs.saturating_sub(epochs_trained + count(&self.0.epochs_resumed)) as f64;
         Report {
             zoo,
             models: *models,
@@ -192,5 +196,17 @@ impl Observer for Progress {
         self.0.models_trained.fetch_add(u64::from(epoch == model.hyper.epochs), Ordering::Relaxed);
         self.0.bar.inc(1);
         self.show_bar();
+    }
+
+    fn resumed(&self, model: &Model, epoch: usize) {
+        self.0.epochs_resumed.fetch_add(epoch as u64, Ordering::Relaxed);
+        self.0.bar.inc(epoch as u64);
+        self.0.bar.reset_eta();
+        self.show_bar();
+        self.note(&format!("`{}` goes on after epoch {epoch}", model.name));
+    }
+
+    fn distrusted(&self, model: &Model, problem: &Error) {
+        self.note(&format!("note: `{}` goes on from an earlier epoch: {problem}", model.name));
     }
 }

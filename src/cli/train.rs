@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::checkpoint::Checkpoint;
 use super::display::{bytes, thousands};
 use super::ending::{Ending, TimeLimit};
 use super::place::{Cloud, DataFolder};
@@ -18,14 +19,15 @@ use super::{env_vars, report, signal, stdout::print};
 use crate::dataset::{self, Dataset};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::store::{Snapshot, Store, Writer};
-use crate::train::{self, Calibration, Runner, Sink, Status, Trained};
+use crate::train::{self, Calibration, Runner, Sink, Status, Trained, Workplace};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
 ///
 /// Models that the store has already are skipped, so running an interrupted
 /// command again resumes it, and several processes may train one zoo. Ctrl-C and
-/// SIGTERM end training cleanly, with exit code 75: every finished model is kept.
+/// SIGTERM end training cleanly, with exit code 75: every finished model is kept, and
+/// so is every finished epoch of a model that trains for long.
 #[derive(Debug, Args)]
 pub(super) struct Train {
     /// A zoo specification: a TOML file, or the name of one that ships with zoolake
@@ -44,6 +46,9 @@ pub(super) struct Train {
 
     #[command(flatten)]
     effort: Effort,
+
+    #[command(flatten)]
+    checkpoint: Checkpoint,
 
     /// Only the first N models of the grid
     #[arg(short, long, value_name = "N")]
@@ -110,7 +115,8 @@ impl Train {
         // Before the store: what cannot be trained must not leave an empty one.
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))?;
         let store = self.cloud.open_or_create(&self.store).await?;
-        train(&zoo, &models, &store, &dataset, &self.effort).await
+        let workplace = self.checkpoint.workplace(&store);
+        train(&zoo, &models, &store, workplace.as_ref(), &dataset, &self.effort).await
     }
 
     /// What a run would do, on stdout.
@@ -190,10 +196,14 @@ pub(super) async fn train(
     zoo: &Zoo,
     models: &[Model],
     store: &Store,
+    workplace: Option<&Workplace>,
     dataset: &Dataset,
     effort: &Effort,
 ) -> Result<()> {
     let writer = store.writer().await?;
+    if let Some(workplace) = workplace {
+        workplace.tidy(|id| writer.snapshot().has_model(id));
+    }
     let missing = missing(models, writer.snapshot());
     if missing.is_empty() {
         note(&format!(
@@ -224,6 +234,7 @@ pub(super) async fn train(
         arch: zoo.arch(),
         dataset,
         jobs,
+        workplace,
         observer: &progress,
         stop: &ending.stop,
     };
@@ -317,7 +328,7 @@ impl StoreSink {
         let commit = Handle::current().block_on(self.writer.commit(&self.waiting, "train"))?;
         self.counts.added += commit.added;
         self.counts.already_there += commit.already_there;
-        self.waiting.clear();
+        self.waiting.drain(..).for_each(Trained::discard);
         self.waiting_bytes = 0;
         Ok(())
     }

@@ -137,8 +137,9 @@ impl Writer {
             let arch = Arch::by_name(name)?;
             let of_arch: Vec<&Trained> =
                 trained.iter().copied().filter(|trained| trained.model.arch == name).collect();
-            let weights = encode::weights(arch.layout(), &of_arch)?;
-            files.push(self.write(Table::Weights(name.to_owned()), weights).await?);
+            for weights in encode::weights(arch.layout(), &of_arch, encode::FILE_BYTES) {
+                files.push(self.write(Table::Weights(name.to_owned()), weights?).await?);
+            }
             if new_archs.contains(&name) {
                 let tensors = encode::tensors(name, arch.layout())?;
                 files.push(self.write(Table::Tensors, tensors).await?);

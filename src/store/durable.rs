@@ -5,7 +5,7 @@
 //! staging file, synced, put in place with one atomic call, and its folder is
 //! synced, before the put returns.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
 
@@ -19,6 +19,7 @@ use object_store::{
 };
 
 use super::clock;
+use crate::disk::{create_folder, sync_folder};
 
 /// See the module.
 #[derive(Debug)]
@@ -141,26 +142,6 @@ fn write_synced(path: &FsPath, payload: &PutPayload) -> io::Result<()> {
         file.write_all(chunk)?;
     }
     file.sync_all()
-}
-
-/// Creates `folder` and what lies above it; each new name is synced.
-fn create_folder(folder: &FsPath) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(FsPath::new("."));
-    create_folder(parent)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Err(error) if !folder.is_dir() => Err(error),
-        _ => sync_folder(parent),
-    }
-}
-
-/// Makes the names in a folder durable. Windows has no such call and needs none.
-fn sync_folder(folder: &FsPath) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use arrow::array::{
     ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     new_null_array,
 };
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -27,6 +28,11 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// What the writer is given at a time: the precision of [`ROW_GROUP_BYTES`].
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// Weights of one file. A file is encoded, sent and verified
+/// in memory, so this bounds memory however large a model is: a ResNet-18 of 61
+/// states takes 31 files.
+pub(super) const FILE_BYTES: usize = 96 << 20;
 
 /// Rows per page of the key columns: their statistics tell one epoch from the next.
 const KEY_PAGE_ROWS: usize = 1024;
@@ -87,9 +93,9 @@ pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
         })
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns))?;
+    let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
     let ids = rows.first().zip(rows.last()).map(|(a, b)| (a.model.id, b.model.id));
-    encode(&batch, narrow_properties(&[0]), ids, None)
+    encode(schema, [batch], narrow_properties(&[0]), ids, None)
 }
 
 /// Table `epochs`, sorted by (`epoch`, `model_id`).
@@ -118,19 +124,36 @@ pub(super) fn epochs(trained: &[&Trained]) -> Result<Encoded> {
         _ => new_null_array(field.data_type(), rows.0.len()),
     });
     let columns = columns.collect();
-    let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns))?;
-    encode(&batch, narrow_properties(&[1, 0]), rows.ids(), rows.epochs()?)
+    let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
+    encode(schema, [batch], narrow_properties(&[1, 0]), rows.ids(), rows.epochs()?)
 }
 
-/// Table `weights_<arch>`, sorted by (`epoch`, `model_id`).
-pub(super) fn weights(layout: &Layout, trained: &[&Trained]) -> Result<Encoded> {
-    let rows = States::sorted(trained);
-    let schema = weights_schema(layout);
+/// Table `weights_<arch>`, sorted by (`epoch`, `model_id`), in files of so many
+/// bytes before compression, or of one row; encoded one by one as they are asked
+/// for.
+pub(super) fn weights<'a>(
+    layout: &'a Layout,
+    trained: &[&'a Trained],
+    file_bytes: usize,
+) -> impl Iterator<Item = Result<Encoded>> + use<'a> {
+    let row_bytes = layout.num_params() * size_of::<f32>();
+    let of_file = States::sorted(trained).chunks(file_bytes / row_bytes.max(1));
+    of_file.into_iter().map(move |rows| {
+        let of_batch = rows.chunks(CHUNK_BYTES / row_bytes.max(1));
+        let batches = of_batch.into_iter().map(|rows| weights_batch(layout, &rows));
+        let schema = weights_schema(layout);
+        encode(schema, batches, weight_properties()?, rows.ids(), rows.epochs()?)
+    })
+}
+
+fn weights_batch(layout: &Layout, rows: &States<'_>) -> Result<RecordBatch> {
+    let weights = rows.0.iter().map(|(_, state)| state.weights.read());
+    let weights = weights.collect::<Result<Vec<_>>>()?;
     let mut columns = rows.keys()?.to_vec();
     for tensor in layout.tensors() {
-        let mut values = Vec::with_capacity(rows.0.len() * tensor.size);
-        for (id, state) in &rows.0 {
-            values.extend_from_slice(state.weights.get(tensor.range()).ok_or_else(|| {
+        let mut values = Vec::with_capacity(weights.len() * tensor.size);
+        for ((id, _), weights) in rows.0.iter().zip(&weights) {
+            values.extend_from_slice(weights.get(tensor.range()).ok_or_else(|| {
                 Error::internal(format!("model `{id}` lacks weights of `{}`", tensor.name))
             })?);
         }
@@ -141,8 +164,7 @@ pub(super) fn weights(layout: &Layout, trained: &[&Trained]) -> Result<Encoded> 
             .map_err(|error| Error::internal("cannot build a vector column").with_source(error))?;
         columns.push(Arc::new(vectors));
     }
-    let batch = record_batch(RecordBatch::try_new(schema, columns))?;
-    encode(&batch, weight_properties()?, rows.ids(), rows.epochs()?)
+    record_batch(RecordBatch::try_new(weights_schema(layout), columns))
 }
 
 /// Table `tensors`: the layout of one architecture.
@@ -164,8 +186,8 @@ pub(super) fn tensors(arch: &str, layout: &Layout) -> Result<Encoded> {
         text(&|row| format!("{:?}", rows[row].shape)),
         text(&|row| rows[row].kind.name().to_owned()),
     ];
-    let batch = record_batch(RecordBatch::try_new(TENSORS.arrow(), columns))?;
-    encode(&batch, narrow_properties(&[0, 2]), None, None)
+    let batch = record_batch(RecordBatch::try_new(TENSORS.arrow(), columns));
+    encode(TENSORS.arrow(), [batch], narrow_properties(&[0, 2]), None, None)
 }
 
 /// The states of some models in the order of the files.
@@ -184,6 +206,11 @@ impl<'a> States<'a> {
         };
         rows.sort_unstable_by(by_key);
         Self(rows)
+    }
+
+    /// The same rows in pieces of `size`, or of one.
+    fn chunks(&self, size: usize) -> Vec<Self> {
+        self.0.chunks(size.max(1)).map(|rows| Self(rows.to_vec())).collect()
     }
 
     fn keys(&self) -> Result<[ArrayRef; 2]> {
@@ -218,26 +245,25 @@ fn record_batch(batch: arrow::error::Result<RecordBatch>) -> Result<RecordBatch>
     })
 }
 
+/// Row groups end between the `batches`, never inside one.
 fn encode(
-    batch: &RecordBatch,
+    schema: SchemaRef,
+    batches: impl IntoIterator<Item = Result<RecordBatch>>,
     properties: WriterPropertiesBuilder,
     model_id: Option<(i64, i64)>,
     epoch: Option<(i64, i64)>,
 ) -> Result<Encoded> {
-    let mut bytes = Vec::new();
-    // The writer ends row groups between the batches it is given, never inside one.
-    let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
-    let chunk = (CHUNK_BYTES / row_bytes.max(1)).max(1);
-    let write = || {
-        let mut writer =
-            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties.build()))?;
-        for start in (0..batch.num_rows()).step_by(chunk) {
-            writer.write(&batch.slice(start, chunk.min(batch.num_rows() - start)))?;
-        }
-        writer.close().map(drop)
-    };
-    write().map_err(|error| Error::internal("cannot encode Parquet").with_source(error))?;
-    Ok(Encoded { bytes, rows: batch.num_rows(), model_id, epoch })
+    let failed = |error| Error::internal("cannot encode Parquet").with_source(error);
+    let (mut bytes, mut rows) = (Vec::new(), 0);
+    let writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties.build()));
+    let mut writer = writer.map_err(failed)?;
+    for batch in batches {
+        let batch = batch?;
+        writer.write(&batch).map_err(failed)?;
+        rows += batch.num_rows();
+    }
+    writer.close().map_err(failed)?;
+    Ok(Encoded { bytes, rows, model_id, epoch })
 }
 
 fn properties(sorted_by: &[i32]) -> WriterPropertiesBuilder {
@@ -278,4 +304,77 @@ fn weight_properties() -> Result<WriterPropertiesBuilder> {
             .set_column_encoding(key.clone(), Encoding::DELTA_BINARY_PACKED)
             .set_column_statistics_enabled(key, EnabledStatistics::Page)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zoo::{Activation, Hyper, Init, Model};
+    use arrow::array::AsArray;
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::{Float32Type, Int64Type};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    fn trained(seed: u64, epochs: usize, layout: &Layout) -> Trained {
+        let hyper = Hyper {
+            activation: Activation::Tanh,
+            init: Init::Uniform,
+            optimizer: Optimizer::Adam,
+            lr: 1e-3,
+            weight_decay: 0.0,
+            dropout: 0.0,
+            momentum: 0.0,
+            batch_size: 10,
+            epochs,
+            seed,
+        };
+        let metrics = Metrics { loss: 1.0, accuracy: 0.5 };
+        let states = (0..=epochs).map(|epoch| State {
+            epoch,
+            train: metrics,
+            val: None,
+            test: metrics,
+            weights: vec![(10 * seed as usize + epoch) as f32; layout.num_params()].into(),
+            seconds: 1.0,
+        });
+        let model = Model::new("files", 0, "digits", "cnn_s", hyper);
+        Trained { model, states: states.collect() }
+    }
+
+    #[test]
+    fn files_are_bounded_and_go_on_where_the_last_one_ended() {
+        let arch = Arch::by_name("cnn_s").unwrap();
+        let layout = arch.layout();
+        let models = [trained(1, 6, layout), trained(2, 6, layout)];
+        let all: Vec<&Trained> = models.iter().collect();
+        let row_bytes = 4 * layout.num_params();
+        for (file_bytes, expected) in [(4 * row_bytes, vec![4, 4, 4, 2]), (1, vec![1; 14])] {
+            let files: Vec<Encoded> =
+                weights(layout, &all, file_bytes).collect::<Result<_>>().unwrap();
+            assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), expected);
+            let mut keys = Vec::new();
+            for file in files {
+                let reader =
+                    ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file.bytes))
+                        .unwrap();
+                let schema = Arc::clone(reader.schema());
+                let batches: Vec<_> = reader.build().unwrap().map(|batch| batch.unwrap()).collect();
+                let batch = concat_batches(&schema, &batches).unwrap();
+                let ids = batch.column(0).as_primitive::<Int64Type>();
+                let epochs = batch.column(1).as_primitive::<Int64Type>();
+                let fc2 = batch.column_by_name("fc2.bias").unwrap().as_fixed_size_list();
+                let (least, greatest) = file.epoch.unwrap();
+                assert_eq!((epochs.value(0), epochs.value(file.rows - 1)), (least, greatest));
+                for row in 0..file.rows {
+                    keys.push((epochs.value(row), ids.value(row)));
+                    let seed = if ids.value(row) == models[0].model.id { 10 } else { 20 };
+                    let values = fc2.value(row);
+                    let value = values.as_primitive::<Float32Type>().value(9);
+                    assert_eq!(value, (seed + epochs.value(row)) as f32);
+                }
+            }
+            assert_eq!(keys.len(), 14);
+            assert!(keys.is_sorted());
+        }
+    }
 }

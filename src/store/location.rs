@@ -19,6 +19,8 @@ use crate::error::{Error, Kind, Result};
 pub struct Location {
     shown: String,
     objects: Arc<dyn ObjectStore>,
+    /// On a local disk.
+    folder: Option<PathBuf>,
 }
 
 /// Settings of cloud object stores, beyond the usual environment variables
@@ -48,7 +50,7 @@ impl Location {
     /// A place whose objects, relative to its root, are `objects`. Commits rely
     /// on `PutMode::Create` and on a put being durable when it returns.
     pub fn from_objects(shown: impl Into<String>, objects: Arc<dyn ObjectStore>) -> Self {
-        Self { shown: shown.into(), objects }
+        Self { shown: shown.into(), objects, folder: None }
     }
 
     /// A place to read from: a local folder must exist.
@@ -69,16 +71,22 @@ impl Location {
 
     /// A place to write to: a local folder is created if need be.
     pub fn new(text: &str, options: &CloudOptions) -> Result<Self> {
-        let objects: Arc<dyn ObjectStore> = match local_folder(text)? {
+        let folder = local_folder(text)?;
+        let objects: Arc<dyn ObjectStore> = match &folder {
             Some(folder) if folder.is_file() => return Err(is_a_file(text)),
-            Some(folder) => Arc::new(DurableLocal::new(&folder).map_err(|error| {
+            Some(folder) => Arc::new(DurableLocal::new(folder).map_err(|error| {
                 Error::new(Kind::Unavailable, format!("cannot use folder `{text}`: {error}"))
                     .with_hint("make the place writable, or choose another with `--store`")
                     .with_source(error)
             })?),
             None => cloud(text, options)?,
         };
-        Ok(Self::from_objects(text.trim_end_matches('/'), objects))
+        Ok(Self { shown: text.trim_end_matches('/').to_owned(), objects, folder })
+    }
+
+    /// The folder of a store on a local disk.
+    pub(super) fn folder(&self) -> Option<&FsPath> {
+        self.folder.as_deref()
     }
 
     pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {

@@ -12,6 +12,7 @@
 //! <root>/data/<table>/<unique>.parquet               immutable
 //! <root>/log/00000000000000000042.json               one per commit
 //! <root>/log/00000000000000000040.snapshot.json      the log folded up to there
+//! <root>/work/<model id>/                            a long model in training (`train`)
 //! ```
 //!
 //! # What a commit is
@@ -52,6 +53,7 @@ pub(crate) use schema::{values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
 pub use verify::{Finding, Report};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -99,6 +101,12 @@ impl Store {
     /// Where the store is.
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Where models in training may leave finished epochs, if the store is on a
+    /// local disk.
+    pub fn work_folder(&self) -> Option<PathBuf> {
+        self.location.folder().map(|folder| folder.join(paths::WORK))
     }
 
     /// The objects, with paths relative to the root of the store.

@@ -34,6 +34,10 @@ pub(super) fn data(table: &Table, unique: &str) -> Path {
     Path::from(format!("data/{table}/{unique}.parquet"))
 }
 
+/// The folder of models half trained, in a store on a local disk. It is no part of
+/// what is committed.
+pub(super) const WORK: &str = "work";
+
 /// What an object of the log folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogObject {

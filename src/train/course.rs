@@ -1,5 +1,7 @@
 //! The course of one model: from its seed to its last epoch.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::engine::{Engine, Network};
@@ -8,65 +10,133 @@ use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{Metrics, State, Trained};
 use super::stream::{Purpose, Stream};
+use super::work::{Checkpoint, Found, Workplace};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::zoo::Model;
 
 /// Trains one model. The same model gives the same weights and metrics whenever
-/// and wherever it is trained with one engine; only `seconds` differs.
+/// and wherever it is trained with one engine, and however often it is
+/// interrupted; only `seconds` differs.
+///
+/// A long model leaves each epoch in the `workplace`, if there is one, and goes
+/// on from what an earlier call left there. Its states' weights stay there until
+/// [`Trained::discard`].
 ///
 /// # Errors
-/// `Interrupted` if `should_stop` said so before a batch. A model that diverges is no error.
+/// `Interrupted` if `should_stop` said so before a batch; `Conflict` if another
+/// process trains the model in the same workplace. A model that diverges is no
+/// error.
 pub fn train_model(
     engine: &dyn Engine,
     arch: &Arch,
     dataset: &Dataset,
     model: &Model,
+    workplace: Option<&Workplace>,
     observer: &dyn Observer,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Trained> {
     let _tiny_is_zero = FlushToZero::on();
-    let weights = initial_weights(arch.layout(), &model.hyper);
-    let mut network = engine.network(arch, &model.hyper, dataset, &weights)?;
-    let mut shuffle = Stream::new(model.hyper.seed, Purpose::Shuffle);
-    let mut dropout = Stream::new(model.hyper.seed, Purpose::Dropout);
-    let images = u32::try_from(dataset.train.len())
-        .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
-    let mut order: Vec<u32> = (0..images).collect();
+    let (hyper, num_params) = (&model.hyper, arch.layout().num_params());
+    let desk = match workplace {
+        Some(workplace) => workplace.desk(model, engine.name(), num_params)?.map(Arc::new),
+        None => None,
+    };
     let go_on = || {
         let stopped = || format!("stopped training `{}`", model.name);
         if should_stop() { Err(Error::new(Kind::Interrupted, stopped())) } else { Ok(()) }
     };
-    let mut states = Vec::with_capacity(model.hyper.epochs + 1);
-    for epoch in 0..=model.hyper.epochs {
+    let Found { mut states, checkpoint, problem } =
+        desk.as_ref().map(|desk| desk.find(num_params, hyper.epochs)).unwrap_or_default();
+    if let Some(problem) = problem {
+        observer.distrusted(model, &problem);
+    }
+    let mut course = Course::begin(engine, arch, dataset, model, states.last())?;
+    if let Some((checkpoint, state)) = checkpoint.zip(states.last()) {
+        course.resume(&checkpoint, state.epoch)?;
+        observer.resumed(model, state.epoch);
+    }
+    for epoch in states.len()..=hyper.epochs {
         go_on()?;
-        let begun = Instant::now();
-        let train = if epoch == 0 {
-            network.evaluate(&dataset.train)?
-        } else {
-            shuffle.shuffle(&mut order);
-            network.train_epoch(&order, &mut dropout, &go_on)?
-        };
-        states.push(state(network.as_ref(), dataset, epoch, train, begun)?);
+        let mut state = course.epoch(epoch, &go_on)?;
+        if let Some(desk) = &desk {
+            state = desk.leave(state, &course.checkpoint()?)?;
+        }
+        states.push(state);
         observer.epoch_finished(model, epoch);
     }
     Ok(Trained { model: model.clone(), states })
 }
 
-fn state(
-    network: &dyn Network,
-    dataset: &Dataset,
-    epoch: usize,
-    train: Metrics,
-    begun: Instant,
-) -> Result<State> {
-    Ok(State {
-        epoch,
-        train,
-        val: dataset.val.as_ref().map(|split| network.evaluate(split)).transpose()?,
-        test: network.evaluate(&dataset.test)?,
-        weights: network.weights()?,
-        seconds: begun.elapsed().as_secs_f64(),
-    })
+/// A network in training and the draws it is trained with.
+struct Course<'a> {
+    network: Box<dyn Network + 'a>,
+    dataset: &'a Dataset,
+    shuffle: Stream,
+    dropout: Stream,
+    /// Shuffled in place, epoch by epoch.
+    order: Vec<u32>,
+}
+
+impl<'a> Course<'a> {
+    /// With the weights of `state`, or initial ones.
+    fn begin(
+        engine: &'a dyn Engine,
+        arch: &'a Arch,
+        dataset: &'a Dataset,
+        model: &'a Model,
+        state: Option<&State>,
+    ) -> Result<Self> {
+        let hyper = &model.hyper;
+        let images = u32::try_from(dataset.train.len())
+            .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
+        let weights = match state {
+            Some(state) => state.weights.read()?,
+            None => Cow::Owned(initial_weights(arch.layout(), hyper)),
+        };
+        Ok(Self {
+            network: engine.network(arch, hyper, dataset, &weights)?,
+            dataset,
+            shuffle: Stream::new(hyper.seed, Purpose::Shuffle),
+            dropout: Stream::new(hyper.seed, Purpose::Dropout),
+            order: (0..images).collect(),
+        })
+    }
+
+    /// Goes on as after `epoch`.
+    fn resume(&mut self, checkpoint: &Checkpoint, epoch: usize) -> Result<()> {
+        for _ in 0..epoch {
+            self.shuffle.shuffle(&mut self.order);
+        }
+        self.dropout.seek(checkpoint.dropout);
+        self.network.remember(&checkpoint.memory)
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(Checkpoint { memory: self.network.memory()?, dropout: self.dropout.position() })
+    }
+
+    fn epoch(&mut self, epoch: usize, go_on: &dyn Fn() -> Result<()>) -> Result<State> {
+        let begun = Instant::now();
+        let train = if epoch == 0 {
+            self.network.evaluate(&self.dataset.train)?
+        } else {
+            self.shuffle.shuffle(&mut self.order);
+            self.network.train_epoch(&self.order, &mut self.dropout, go_on)?
+        };
+        self.state(epoch, train, begun)
+    }
+
+    fn state(&self, epoch: usize, train: Metrics, begun: Instant) -> Result<State> {
+        let Self { network, dataset, .. } = self;
+        Ok(State {
+            epoch,
+            train,
+            val: dataset.val.as_ref().map(|split| network.evaluate(split)).transpose()?,
+            test: network.evaluate(&dataset.test)?,
+            weights: network.weights()?.into(),
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
 }

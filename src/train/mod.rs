@@ -1,8 +1,9 @@
 //! Training: one model from its seed to its last epoch, and many models in
 //! parallel.
 //!
-//! Owns randomness, initialisation, the epoch loop, the engines and the runner.
-//! Hands finished models to its caller; knows nothing of where they are stored.
+//! Owns randomness, initialisation, the epoch loop, the engines, the runner, and
+//! what long models leave on disk while they train. Hands finished models to its
+//! caller; knows nothing of where they are stored.
 
 mod calibration;
 mod candle;
@@ -17,6 +18,8 @@ mod promises;
 mod runner;
 mod state;
 mod stream;
+mod weights;
+mod work;
 
 pub use calibration::Calibration;
 pub use candle::CandleEngine;
@@ -29,6 +32,8 @@ pub use progress::{Observer, Sink, Stop};
 pub use runner::Runner;
 pub use state::{Metrics, State, Status, Trained};
 pub use stream::{Purpose, Stream};
+pub use weights::{Kept, Weights};
+pub use work::Workplace;
 
 use crate::arch::Arch;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::state::Trained;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::zoo::Model;
 
 /// A request to stop, shared between threads: the run ends soon after, and what
@@ -28,6 +28,13 @@ impl Stop {
 pub trait Observer: Sync {
     /// `model` finished an epoch (0 is the state before training).
     fn epoch_finished(&self, model: &Model, epoch: usize);
+
+    /// `model` goes on after `epoch`, which an earlier run left on disk.
+    fn resumed(&self, _model: &Model, _epoch: usize) {}
+
+    /// What an earlier run left of `model` is damaged or not its own, for the
+    /// reason given: it is not used, and neither is what came after it.
+    fn distrusted(&self, _model: &Model, _problem: &Error) {}
 }
 
 /// Who takes the finished models, on the thread that called the runner.

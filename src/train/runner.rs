@@ -11,6 +11,7 @@ use super::course::train_model;
 use super::engine::Engine;
 use super::progress::{Observer, Sink, Stop};
 use super::state::Trained;
+use super::work::Workplace;
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::{Kind, Result, panicked};
@@ -18,8 +19,8 @@ use crate::zoo::Model;
 
 /// Training of many models of one architecture on one data set.
 ///
-/// Memory: the data set, one network per job, and at most two finished models
-/// per job waiting for the sink.
+/// Memory: the data set, one network per job, and the states of at most two
+/// finished models and one in training per job, unless they are in the workplace.
 pub struct Runner<'a> {
     /// How networks are trained.
     pub engine: &'a dyn Engine,
@@ -29,6 +30,9 @@ pub struct Runner<'a> {
     pub dataset: &'a Dataset,
     /// Models in training at the same time, each on one thread.
     pub jobs: NonZero<usize>,
+    /// Where long models leave their finished epochs. Without one, all states
+    /// are in memory, and an interrupted model starts over.
+    pub workplace: Option<&'a Workplace>,
     /// Told of every epoch.
     pub observer: &'a dyn Observer,
     /// Ends the run early.
@@ -42,7 +46,8 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// `Interrupted` after a stop; otherwise the first failure of a model or of
-    /// the sink.
+    /// the sink; `Conflict` if all that is missing is in training by another
+    /// process that shares the workplace.
     pub fn run(&self, models: &[Model], sink: &mut dyn Sink) -> Result<()> {
         let next = AtomicUsize::new(0);
         let failed = Stop::default();
@@ -55,16 +60,20 @@ impl Runner<'_> {
             }
             drop(finished);
             let mut outcome = Ok(());
+            let mut elsewhere = Ok(());
             let mut sink_works = true;
             loop {
                 match received.recv_timeout(Duration::from_secs(1)) {
                     Ok(Ok(trained)) => sink.accept(trained),
+                    Ok(Err(error)) if error.kind() == Kind::Conflict => {
+                        elsewhere = elsewhere.and(Err(error));
+                    }
                     Ok(Err(error)) => {
                         failed.request();
                         outcome = outcome.and(Err(error));
                     }
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return outcome,
+                    Err(RecvTimeoutError::Disconnected) => return outcome.and(elsewhere),
                 }
                 if sink_works && let Err(error) = sink.tick() {
                     sink_works = false;
@@ -85,8 +94,8 @@ impl Runner<'_> {
     ) {
         while let Some(model) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
             let stop = || self.stop.is_requested() || failed.is_requested();
-            let train =
-                || train_model(self.engine, self.arch, self.dataset, model, self.observer, &stop);
+            let Self { engine, arch, dataset, workplace, observer, .. } = *self;
+            let train = || train_model(engine, arch, dataset, model, workplace, observer, &stop);
             // A bug in one model must not cost the others that wait to be stored.
             let trained = panic::catch_unwind(AssertUnwindSafe(train))
                 .unwrap_or_else(|panic| Err(panicked("training", panic.as_ref())))
@@ -94,7 +103,7 @@ impl Runner<'_> {
                     Kind::Interrupted => error,
                     _ => error.context(format!("model `{}`", model.name)),
                 });
-            let end = trained.is_err();
+            let end = trained.as_ref().is_err_and(|error| error.kind() != Kind::Conflict);
             if finished.send(trained).is_err() || end {
                 return;
             }

@@ -1,5 +1,6 @@
 //! What training yields: states, their metrics, and the trained model.
 
+use super::weights::Weights;
 use crate::zoo::Model;
 
 /// Mean loss and accuracy over one pass of a split.
@@ -24,7 +25,7 @@ pub struct State {
     /// Evaluation on the test split.
     pub test: Metrics,
     /// All parameters, flattened in layout order.
-    pub weights: Vec<f32>,
+    pub weights: Weights,
     /// Wall-clock seconds of the epoch: training and evaluation.
     pub seconds: f64,
 }
@@ -64,13 +65,20 @@ impl Trained {
             state.train.loss.is_finite()
                 && state.val.is_none_or(|val| val.loss.is_finite())
                 && state.test.loss.is_finite()
-                && state.weights.iter().all(|weight| weight.is_finite())
+                && state.weights.is_finite()
         };
         if self.states.last().is_none_or(finite) { Status::Ok } else { Status::Diverged }
     }
 
-    /// Bytes of weights held.
+    /// Bytes of weights, in memory or on disk.
     pub fn weight_bytes(&self) -> usize {
-        self.states.iter().map(|state| size_of_val(state.weights.as_slice())).sum()
+        self.states.iter().map(|state| state.weights.bytes()).sum()
+    }
+
+    /// Clears the disk of states that were kept there, for when they are stored.
+    pub fn discard(self) {
+        if let Some(Weights::Kept(kept)) = self.states.first().map(|state| &state.weights) {
+            kept.desk.clear();
+        }
     }
 }

@@ -32,6 +32,16 @@ impl Stream {
         Self(rng)
     }
 
+    /// Where the stream stands, for [`Stream::seek`].
+    pub fn position(&self) -> u128 {
+        self.0.get_word_pos()
+    }
+
+    /// Goes on from where a stream of the same seed and purpose stood.
+    pub fn seek(&mut self, position: u128) {
+        self.0.set_word_pos(position);
+    }
+
     /// Uniform in [0, 1), a multiple of 2^-24 as PyTorch draws it.
     pub fn uniform(&mut self) -> f32 {
         const UNIT: f32 = 1.0 / (1 << 24) as f32;
@@ -81,6 +91,19 @@ mod tests {
                 let draw = (u32::from_le_bytes(*draw) >> 8) as f32 / (1 << 24) as f32;
                 assert_eq!(draw, other.uniform());
             }
+        }
+    }
+
+    #[test]
+    fn a_stream_goes_on_from_its_position() {
+        for draws in [0, 1, 15, 16, 17, 1001] {
+            let mut stream = Stream::new(7, Purpose::Dropout);
+            for _ in 0..draws {
+                stream.uniform();
+            }
+            let mut resumed = Stream::new(7, Purpose::Dropout);
+            resumed.seek(stream.position());
+            assert_eq!(resumed.uniform(), stream.uniform(), "{draws}");
         }
     }
 

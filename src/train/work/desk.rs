@@ -1,0 +1,227 @@
+//! What is left of one model that is not finished.
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::record::{self, Record};
+use super::unwritable;
+use crate::disk::create_folder;
+use crate::error::{Error, Kind, Result};
+use crate::train::memory::Memory;
+use crate::train::state::{Metrics, State};
+use crate::train::weights::{Kept, Weights};
+
+/// A folder with the finished epochs of one model:
+///
+/// ```text
+/// lock             held while a process works here
+/// 00007.state      metrics and weights of epoch 7
+/// 00007.memory     what it takes to go on after epoch 7; the last two are kept
+/// ```
+///
+/// One process at a time works at it, for as long as this value lives.
+#[derive(Debug)]
+pub(in crate::train) struct Desk {
+    folder: PathBuf,
+    model: i64,
+    engine: String,
+    /// The operating system gives it back however the process ends.
+    _lock: File,
+}
+
+/// What it takes to go on after an epoch, beside its weights.
+#[derive(Debug, PartialEq)]
+pub(in crate::train) struct Checkpoint {
+    pub(in crate::train) memory: Memory,
+    /// Where the stream of dropout stands.
+    pub(in crate::train) dropout: u128,
+}
+
+/// What an earlier process left.
+#[derive(Debug, Default)]
+pub(in crate::train) struct Found {
+    /// States 0, 1, … up to the epoch of the checkpoint; none without one.
+    pub(in crate::train) states: Vec<State>,
+    pub(in crate::train) checkpoint: Option<Checkpoint>,
+    /// Why what lies beyond them is not used, if anything does.
+    pub(in crate::train) problem: Option<Error>,
+}
+
+#[derive(Clone, Copy)]
+enum Leaf {
+    State,
+    Memory,
+}
+
+impl Leaf {
+    fn name(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+impl Desk {
+    /// Works at `folder`, which is created if need be.
+    pub(super) fn sit_down(folder: PathBuf, model: i64, engine: &str) -> Result<Self> {
+        let path = folder.join("lock");
+        create_folder(&folder).map_err(|error| unwritable(&folder, error))?;
+        let lock = File::create(&path).map_err(|error| unwritable(&path, error))?;
+        match lock.try_lock() {
+            // Whoever held it a moment ago may have cleared the desk.
+            Ok(()) if path.exists() => {
+                Ok(Self { folder, model, engine: engine.to_owned(), _lock: lock })
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => {
+                Err(Error::new(Kind::Conflict, "another process is training it")
+                    .with_hint("run the same command again when it has finished"))
+            }
+            Err(TryLockError::Error(error)) => Err(unwritable(&path, error)),
+        }
+    }
+
+    /// Leaves a finished epoch here: `state`, whose weights then lie on disk alone.
+    pub(in crate::train) fn leave(
+        self: &Arc<Self>,
+        state: State,
+        checkpoint: &Checkpoint,
+    ) -> Result<State> {
+        let epoch = state.epoch;
+        let weights = state.weights.read()?;
+        let numbers = numbers_of(&state);
+        record::write(
+            &self.path(Leaf::State, epoch),
+            &self.label(Leaf::State, epoch),
+            &numbers,
+            &[&weights],
+        )?;
+        let Checkpoint { memory: Memory { steps, moments }, dropout } = checkpoint;
+        let numbers = [*steps, *dropout as u64, (*dropout >> 64) as u64];
+        let moments: Vec<&[f32]> = moments.iter().map(Vec::as_slice).collect();
+        let path = self.path(Leaf::Memory, epoch);
+        record::write(&path, &self.label(Leaf::Memory, epoch), &numbers, &moments)?;
+        if let Some(older) = epoch.checked_sub(2) {
+            // Best effort: it only takes space.
+            let _ = fs::remove_file(self.path(Leaf::Memory, older));
+        }
+        let weights = self.kept(epoch, &weights);
+        Ok(State { weights, ..state })
+    }
+
+    /// Finds what an earlier process left of the model, of so many parameters.
+    /// Every byte that is used has been checked.
+    pub(in crate::train) fn find(self: &Arc<Self>, num_params: usize, epochs: usize) -> Found {
+        let mut found = Found::default();
+        // A state without its memory is from a process that was killed in between.
+        let begun = |epoch: &usize| self.path(Leaf::Memory, *epoch).exists();
+        let Some(newest) = (0..=epochs).rev().find(begun) else { return found };
+        for epoch in 0..=newest {
+            match self.state(epoch, num_params) {
+                Ok(state) => found.states.push(state),
+                Err(error) => {
+                    found.problem = Some(error);
+                    break;
+                }
+            }
+        }
+        while let Some(state) = found.states.last() {
+            match self.checkpoint(state.epoch) {
+                Ok(checkpoint) => {
+                    found.checkpoint = Some(checkpoint);
+                    break;
+                }
+                Err(error) => {
+                    found.problem.get_or_insert(error);
+                    found.states.pop();
+                }
+            }
+        }
+        found
+    }
+
+    /// The weights of `epoch`, which was left here.
+    pub(in crate::train) fn weights(&self, epoch: usize) -> Result<Vec<f32>> {
+        let Record { mut vectors, .. } = self.read(Leaf::State, epoch)?;
+        vectors.pop().ok_or_else(|| self.malformed(Leaf::State, epoch))
+    }
+
+    /// Clears the desk: the model is stored. Best effort, since what stays only
+    /// takes space.
+    pub(in crate::train) fn clear(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    fn state(self: &Arc<Self>, epoch: usize, num_params: usize) -> Result<State> {
+        let Record { numbers, vectors } = self.read(Leaf::State, epoch)?;
+        match (numbers.as_slice(), vectors.as_slice()) {
+            (&[train_loss, train_acc, has_val, val_loss, val_acc, test_loss, test_acc, s], [w])
+                if w.len() == num_params =>
+            {
+                let metrics = |loss, accuracy| Metrics {
+                    loss: f64::from_bits(loss),
+                    accuracy: f64::from_bits(accuracy),
+                };
+                Ok(State {
+                    epoch,
+                    train: metrics(train_loss, train_acc),
+                    val: (has_val != 0).then(|| metrics(val_loss, val_acc)),
+                    test: metrics(test_loss, test_acc),
+                    weights: self.kept(epoch, w),
+                    seconds: f64::from_bits(s),
+                })
+            }
+            _ => Err(self.malformed(Leaf::State, epoch)),
+        }
+    }
+
+    fn checkpoint(&self, epoch: usize) -> Result<Checkpoint> {
+        let Record { numbers, vectors: moments } = self.read(Leaf::Memory, epoch)?;
+        match *numbers {
+            [steps, low, high] => Ok(Checkpoint {
+                memory: Memory { steps, moments },
+                dropout: u128::from(high) << 64 | u128::from(low),
+            }),
+            _ => Err(self.malformed(Leaf::Memory, epoch)),
+        }
+    }
+
+    fn read(&self, leaf: Leaf, epoch: usize) -> Result<Record> {
+        record::read(&self.path(leaf, epoch), &self.label(leaf, epoch))
+    }
+
+    fn kept(self: &Arc<Self>, epoch: usize, values: &[f32]) -> Weights {
+        let finite = values.iter().all(|value| value.is_finite());
+        Weights::Kept(Kept { desk: Arc::clone(self), epoch, len: values.len(), finite })
+    }
+
+    fn path(&self, leaf: Leaf, epoch: usize) -> PathBuf {
+        self.folder.join(format!("{epoch:05}.{}", leaf.name()))
+    }
+
+    fn label(&self, leaf: Leaf, epoch: usize) -> String {
+        let Self { model, engine, .. } = self;
+        format!("zoolake work 1 {} model={model} engine={engine} epoch={epoch}", leaf.name())
+    }
+
+    fn malformed(&self, leaf: Leaf, epoch: usize) -> Error {
+        let path = self.path(leaf, epoch);
+        Error::corrupt(format!("cannot use `{}`: it is of another architecture", path.display()))
+    }
+}
+
+/// The numbers of a state, in the order of its file.
+fn numbers_of(state: &State) -> [u64; 8] {
+    let Metrics { loss, accuracy } = state.val.unwrap_or(Metrics { loss: 0.0, accuracy: 0.0 });
+    [
+        state.train.loss.to_bits(),
+        state.train.accuracy.to_bits(),
+        u64::from(state.val.is_some()),
+        loss.to_bits(),
+        accuracy.to_bits(),
+        state.test.loss.to_bits(),
+        state.test.accuracy.to_bits(),
+        state.seconds.to_bits(),
+    ]
+}

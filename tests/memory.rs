@@ -1,0 +1,202 @@
+//! Peak memory on the way of one large model: in training, into a store, and back
+//! through SQL. By itself, since a peak is the whole process's:
+//!
+//! ```sh
+//! cargo test --release --test tests -- --ignored --nocapture memory
+//! ```
+
+use std::fs;
+use std::time::Instant;
+
+use tempfile::TempDir;
+use zoolake::Result;
+use zoolake::arch::Arch;
+use zoolake::dataset::{Dataset, Split};
+use zoolake::sql::Session;
+use zoolake::store::{CloudOptions, Location, Store};
+use zoolake::train::{
+    Engine, Memory, Metrics, Network, Purpose, Stream, Trained, Workplace, train_model,
+};
+use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer};
+
+use crate::fixture::Blind;
+
+const EPOCHS: usize = 60;
+
+/// What training and storing may take, in MB: a few states of a ResNet-18, each of
+/// 45 MB.
+const LIMIT: usize = 300;
+
+/// What a query may take: the Parquet reader decodes a row per core, with twelve
+/// bytes for each float.
+const QUERY_LIMIT: usize = 800;
+
+/// Trains nothing; its networks hold noise, which encoders can do least with.
+struct Noise;
+
+struct NoiseNetwork {
+    stream: Stream,
+    weights: Vec<f32>,
+}
+
+impl Engine for Noise {
+    fn name(&self) -> &'static str {
+        "noise"
+    }
+
+    fn network<'a>(
+        &'a self,
+        _arch: &'a Arch,
+        hyper: &'a Hyper,
+        _dataset: &'a Dataset,
+        weights: &[f32],
+    ) -> Result<Box<dyn Network + 'a>> {
+        let stream = Stream::new(hyper.seed, Purpose::Init);
+        Ok(Box::new(NoiseNetwork { stream, weights: weights.to_vec() }))
+    }
+}
+
+impl Network for NoiseNetwork {
+    fn train_epoch(
+        &mut self,
+        _order: &[u32],
+        _dropout: &mut Stream,
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Metrics> {
+        before_batch()?;
+        let Self { stream, weights } = self;
+        weights.iter_mut().for_each(|weight| *weight = stream.normal());
+        Ok(Metrics { loss: 1.0, accuracy: 0.5 })
+    }
+
+    fn evaluate(&self, _split: &Split) -> Result<Metrics> {
+        Ok(Metrics { loss: 1.0, accuracy: 0.5 })
+    }
+
+    fn weights(&self) -> Result<Vec<f32>> {
+        Ok(self.weights.clone())
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        Ok(Memory { steps: 0, moments: vec![self.weights.clone(), self.weights.clone()] })
+    }
+
+    fn remember(&mut self, _memory: &Memory) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What is measured.
+struct Step {
+    name: &'static str,
+    limit: usize,
+    begun: Instant,
+}
+
+impl Step {
+    fn begin(name: &'static str, limit: usize) -> Self {
+        // Resets the peak.
+        fs::write("/proc/self/clear_refs", "5").unwrap();
+        Self { name, limit, begun: Instant::now() }
+    }
+
+    /// How long it took, and the most memory.
+    fn end(self) -> String {
+        let Self { name, limit, begun } = self;
+        let seconds = begun.elapsed().as_secs_f64();
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak / 1000 < limit, "{name}: {peak} kB");
+        format!("{name:<30} {seconds:>6.1} s {:>6} MB", peak / 1000)
+    }
+}
+
+fn model(arch: &Arch) -> Model {
+    let hyper = Hyper {
+        activation: Activation::Relu,
+        init: Init::KaimingUniform,
+        optimizer: Optimizer::Adam,
+        lr: 1e-3,
+        weight_decay: 0.0,
+        dropout: 0.0,
+        momentum: 0.9,
+        batch_size: 10,
+        epochs: EPOCHS,
+        seed: 1,
+    };
+    Model::new("noise", 0, "digits", arch.name(), hyper)
+}
+
+fn train(arch: &Arch, model: &Model, folder: &TempDir) -> Trained {
+    let split = || Split { images: Vec::new(), labels: Vec::new() };
+    let (train, test) = (split(), split());
+    let dataset = Dataset {
+        name: "digits".to_owned(),
+        shape: arch.input(),
+        classes: 10,
+        train,
+        val: None,
+        test,
+        augment: None,
+        black: vec![0.0; 3],
+    };
+    let workplace = Workplace::new(folder.path().join("work"), 0);
+    train_model(&Noise, arch, &dataset, model, Some(&workplace), &Blind, &|| false).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "takes minutes and 6 GB of disk"]
+async fn a_large_model_takes_a_few_states_of_memory() {
+    let arch = Arch::all().iter().max_by_key(|arch| arch.layout().num_params()).unwrap();
+    let (model, folder) = (model(arch), tempfile::tempdir().unwrap());
+    let bytes = arch.layout().num_params() * 4 * (EPOCHS + 1);
+    println!("`{}`, {} states, {} MB of weights", arch.name(), EPOCHS + 1, bytes / 1_000_000);
+
+    let step = Step::begin("train, every state on disk", LIMIT);
+    let trained = train(arch, &model, &folder);
+    println!("{}", step.end());
+    let step = Step::begin("resume a finished one", LIMIT);
+    drop(trained);
+    let trained = train(arch, &model, &folder);
+    println!("{}", step.end());
+    let place = folder.path().join("store");
+    let location = Location::new(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
+    let store = Store::open_or_create(location).await.unwrap();
+    let step = Step::begin("commit", LIMIT);
+    store.writer().await.unwrap().commit(&[trained], "train").await.unwrap();
+    println!("{}", step.end());
+    let step = Step::begin("verify", LIMIT);
+    assert_eq!(store.verify().await.unwrap().findings, []);
+    println!("{}", step.end());
+
+    let snapshot = store.snapshot().await.unwrap();
+    let first = &arch.layout().tensors()[0].name;
+    let largest = arch.layout().tensors().iter().max_by_key(|tensor| tensor.size).unwrap();
+    for (name, sql) in [
+        (
+            "mean of the first tensor",
+            format!("SELECT epoch, vector_mean(\"{first}\") FROM weights"),
+        ),
+        (
+            "mean of the largest tensor",
+            format!("SELECT epoch, vector_mean(\"{}\") FROM weights", largest.name),
+        ),
+        ("one state", "SELECT * FROM weights LIMIT 1".to_owned()),
+        ("the last state", format!("SELECT * FROM weights WHERE epoch = {EPOCHS}")),
+        ("all states", "SELECT * FROM weights".to_owned()),
+        ("norms of all states", "SELECT epoch, vector_l2_norm(weights) FROM vectors".to_owned()),
+    ] {
+        let session = Session::new(&store, &snapshot).await.unwrap();
+        let sql = sql.replace("FROM weights", &format!("FROM weights_{}", arch.name()));
+        let sql = sql.replace("FROM vectors", &format!("FROM vectors_{}", arch.name()));
+        let step = Step::begin(name, QUERY_LIMIT);
+        let mut rows = session.sql(&sql).await.unwrap();
+        let mut count = 0;
+        while let Some(batch) = rows.next().await.unwrap() {
+            count += batch.num_rows();
+        }
+        println!("{}", step.end());
+        assert!([1, EPOCHS + 1].contains(&count), "{count}");
+    }
+}
