@@ -10,6 +10,7 @@ mod engine;
 mod init;
 mod kernel;
 mod memory;
+mod population;
 mod progress;
 #[cfg(test)]
 mod promises;
@@ -19,10 +20,11 @@ mod stream;
 
 pub use candle::CandleEngine;
 pub use course::train_model;
-pub use engine::{Engine, Network};
+pub use engine::{Engine, Network, Population, Together};
 pub use init::initial_weights;
 pub use kernel::{Isa, KernelEngine};
 pub use memory::Memory;
+pub use population::PopulationEngine;
 pub use progress::{Observer, Sink, Stop};
 pub use runner::Runner;
 pub use state::{Metrics, State, Status, Trained};
