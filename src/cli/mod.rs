@@ -6,6 +6,7 @@
 
 mod demo;
 mod describe;
+mod device;
 mod display;
 mod env_vars;
 mod output;

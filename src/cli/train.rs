@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::runtime::Handle;
 
+use super::device::Hardware;
 use super::display::{bytes, thousands};
 use super::place::Cloud;
 use super::progress::{Progress, note};
@@ -14,7 +15,7 @@ use super::{env_vars, signal, stdout::print};
 use crate::dataset::{self, Dataset};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Store, Writer};
-use crate::train::{self, Runner, Sink, Status, Stop, Trained};
+use crate::train::{Engine, Runner, Sink, Status, Stop, Trained};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
@@ -42,6 +43,9 @@ pub(super) struct Train {
     #[command(flatten)]
     effort: Effort,
 
+    #[command(flatten)]
+    hardware: Hardware,
+
     /// Only the first N models of the grid
     #[arg(short, long, value_name = "N")]
     limit: Option<NonZero<usize>>,
@@ -54,7 +58,8 @@ pub(super) struct Train {
 /// How much of the machine to use.
 #[derive(Debug, Args)]
 pub(super) struct Effort {
-    /// Models to train at the same time [default: one per core]
+    /// Models, or on a GPU populations, to train at the same time [default: one per core, and one
+    /// population]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
 
@@ -76,9 +81,10 @@ impl Train {
             return self.explain(&zoo, &models).await;
         }
         // Before the store: what cannot be trained must not leave an empty one.
+        let engine = self.hardware.engine(zoo.arch())?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), self.data.as_deref())?;
         let store = self.cloud.open_or_create(&self.store).await?;
-        train(&zoo, &models, &store, &dataset, &self.effort).await
+        train(&zoo, &models, &store, &dataset, engine.as_ref(), &self.effort).await
     }
 
     /// What a run would do, on stdout.
@@ -144,6 +150,7 @@ pub(super) async fn train(
     models: &[Model],
     store: &Store,
     dataset: &Dataset,
+    engine: &dyn Engine,
     effort: &Effort,
 ) -> Result<()> {
     let writer = store.writer().await?;
@@ -158,10 +165,14 @@ pub(super) async fn train(
         ));
         return Ok(());
     }
-    let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    let (cores, populations) = match engine.together() {
+        // One computes with all of its device.
+        Some(_) => (NonZero::<usize>::MIN, " in populations"),
+        None => (std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN), ""),
+    };
     let jobs = effort.jobs.unwrap_or(cores).min(NonZero::new(missing.len()).unwrap_or(cores));
     note(&format!(
-        "training {} of {} models of zoo `{}` into `{}`, {jobs} at a time",
+        "training {} of {} models of zoo `{}` into `{}`{populations}, {jobs} at a time",
         thousands(missing.len() as u64),
         thousands(models.len() as u64),
         zoo.name(),
@@ -170,15 +181,8 @@ pub(super) async fn train(
     let stop = Stop::default();
     let progress = Progress::new(missing.len(), zoo.epochs());
     let signals = tokio::spawn(stop_on_signals(stop.clone(), progress.clone()));
-    let engine = train::fastest(zoo.arch());
-    let runner = Runner {
-        engine: engine.as_ref(),
-        arch: zoo.arch(),
-        dataset,
-        jobs,
-        observer: &progress,
-        stop: &stop,
-    };
+    let runner =
+        Runner { engine, arch: zoo.arch(), dataset, jobs, observer: &progress, stop: &stop };
     // Training is computation: it must not hold up the runtime.
     let (outcome, counts) = tokio::task::block_in_place(|| {
         let mut sink = StoreSink::new(writer, Duration::from_secs(effort.commit_after));

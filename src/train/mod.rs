@@ -17,6 +17,7 @@ mod promises;
 mod runner;
 mod state;
 mod stream;
+mod together;
 
 pub use candle::CandleEngine;
 pub use course::train_model;

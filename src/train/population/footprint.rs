@@ -37,11 +37,13 @@ fn working(layers: &[Values]) -> usize {
 
 fn activations(arch: &Arch) -> Vec<Values> {
     let [mut channels, mut height, mut width] = arch.input();
-    let layer = |layer: &Layer| {
+    let layer = |(index, layer): (usize, &Layer)| {
         let mut patches = 0;
         match *layer {
             Layer::Conv2d { in_channels, out_channels, kernel } => {
-                let back = out_channels * kernel * kernel * height * width;
+                // Nobody wants the gradient of the images.
+                let back = if index > 0 { out_channels } else { 0 };
+                let back = back * kernel * kernel * height * width;
                 (height, width) = (height + 1 - kernel, width + 1 - kernel);
                 patches = back.max(in_channels * kernel * kernel * height * width);
                 channels = out_channels;
@@ -53,5 +55,5 @@ fn activations(arch: &Arch) -> Vec<Values> {
         }
         Values { values: channels * height * width, patches }
     };
-    arch.layers().iter().map(layer).collect()
+    arch.layers().iter().enumerate().map(layer).collect()
 }

@@ -84,7 +84,7 @@ impl Engine for PopulationEngine {
     fn name(&self) -> &'static str {
         match self.device {
             Device::Cpu => "population",
-            _ => "population on a GPU",
+            _ => "population_cuda",
         }
     }
 
