@@ -310,3 +310,22 @@ fn a_query_comes_from_a_file_or_standard_input_too() {
         zoolake(folder.path(), &["sql", "-s", "zoo", "--format", "csv", "-"]).stdin(stdin).output();
     assert_eq!(from_stdin.unwrap().stdout, b"n\n4\n");
 }
+
+#[test]
+fn devices_and_engines() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("zoo.toml"), small_spec("zoo", 3)).unwrap();
+    let run = |arguments: &[&str]| {
+        transcript(folder.path(), &[&["train", "zoo.toml", "-s", "zoo"], arguments].concat())
+    };
+    let unknown = run(&["--device", "gpu"]);
+    assert!(unknown.contains("expected `cpu` or a GPU such as `cuda:0`"), "{unknown}");
+    assert!(unknown.ends_with("[exit 2]\n\n"), "{unknown}");
+    let missing = run(&["--device", "cuda:4096"]);
+    assert!(missing.contains("cannot use `cuda:4096`"), "{missing}");
+    assert!(missing.ends_with("[exit 1]\n\n"), "{missing}");
+    assert!(!folder.path().join("zoo").exists(), "no store without an engine");
+    let trained = run(&["--engine", "population", "--population", "2"]);
+    assert!(trained.contains("in populations, 1 at a time"), "{trained}");
+    assert!(trained.contains("trained and stored 3 of 3 models"), "{trained}");
+}

@@ -6,7 +6,10 @@ use std::num::NonZero;
 use zoolake::Kind;
 use zoolake::arch::Arch;
 use zoolake::dataset::Dataset;
-use zoolake::train::{CandleEngine, Engine, Network, Observer, Runner, Status, Stop, Trained};
+use zoolake::train::{
+    CandleEngine, Engine, Network, Observer, Population, PopulationEngine, Runner, Status, Stop,
+    Together, Trained,
+};
 use zoolake::zoo::{Hyper, Model, Zoo};
 
 use crate::fixture::{Blind, Kept, small_spec, train};
@@ -119,4 +122,106 @@ fn a_bug_in_one_model_costs_only_that_one() {
     assert_eq!(error.kind(), Kind::Internal);
     assert!(error.to_string().starts_with("model `panics/00001`: training panicked: "), "{error}");
     assert_eq!(kept.0.len(), 1, "what was finished reached the sink");
+}
+
+/// Trains a zoo of two kinds of models in populations of at most `members`.
+fn train_in_populations(
+    zoo: &Zoo,
+    engine: &dyn Engine,
+    observer: &dyn Observer,
+    stop: &Stop,
+) -> (zoolake::Result<()>, Vec<Trained>) {
+    let dataset = zoolake::dataset::load(zoo.dataset(), zoo.arch().input(), None).unwrap();
+    let mut kept = Kept::default();
+    let jobs = NonZero::<usize>::MIN;
+    let runner = Runner { engine, arch: zoo.arch(), dataset: &dataset, jobs, observer, stop };
+    let outcome = runner.run(&zoo.models(), &mut kept);
+    kept.0.sort_by_key(|trained| trained.model.id);
+    (outcome, kept.0)
+}
+
+fn engine_of_two() -> PopulationEngine {
+    PopulationEngine::cpu().with_members(NonZero::new(2).unwrap())
+}
+
+#[test]
+fn populations_give_what_single_models_give() {
+    let spec = small_spec("populations", 3).replace("\"tanh\"", "[\"tanh\", \"gelu\"]");
+    let zoo = Zoo::from_toml(&spec).unwrap();
+    let single = train(&zoo, 2);
+    let (outcome, together) =
+        train_in_populations(&zoo, &engine_of_two(), &Blind, &Stop::default());
+    outcome.unwrap();
+    assert_eq!(together.len(), 6);
+    for (found, expected) in together.iter().zip(&single) {
+        assert_eq!(found.model, expected.model);
+        assert_eq!(found.states[0].weights, expected.states[0].weights);
+        for (found, expected) in found.states.iter().zip(&expected.states) {
+            assert!((found.test.loss - expected.test.loss).abs() < 1e-3, "{found:?}");
+            assert!((found.val.unwrap().loss - expected.val.unwrap().loss).abs() < 1e-3);
+            assert!((found.train.accuracy - expected.train.accuracy).abs() < 0.01);
+        }
+    }
+}
+
+#[test]
+fn a_stop_keeps_finished_populations() {
+    let zoo = Zoo::from_toml(&small_spec("stops", 5)).unwrap();
+    let stop = Stop::default();
+    let observer = StopAfterFirst(stop.clone());
+    let (outcome, kept) = train_in_populations(&zoo, &engine_of_two(), &observer, &stop);
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Interrupted);
+    assert_eq!(kept.len(), 2);
+}
+
+/// Fails in the worst way for one population.
+struct PanicsOnSeed4(PopulationEngine);
+
+impl Engine for PanicsOnSeed4 {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn network<'a>(
+        &'a self,
+        arch: &'a Arch,
+        hyper: &'a Hyper,
+        dataset: &'a Dataset,
+        weights: &[f32],
+    ) -> zoolake::Result<Box<dyn Network + 'a>> {
+        self.0.network(arch, hyper, dataset, weights)
+    }
+
+    fn together(&self) -> Option<&dyn Together> {
+        Some(self)
+    }
+}
+
+impl Together for PanicsOnSeed4 {
+    fn room(&self, arch: &Arch, hyper: &Hyper) -> NonZero<usize> {
+        self.0.room(arch, hyper)
+    }
+
+    fn population<'a>(
+        &'a self,
+        arch: &'a Arch,
+        hypers: Vec<&'a Hyper>,
+        dataset: &'a Dataset,
+        weights: &[Vec<f32>],
+    ) -> zoolake::Result<Box<dyn Population + 'a>> {
+        assert!(hypers.iter().all(|hyper| hyper.seed != 4), "a bug in the engine");
+        self.0.population(arch, hypers, dataset, weights)
+    }
+}
+
+#[test]
+fn a_bug_in_one_population_costs_only_that_one() {
+    let zoo = Zoo::from_toml(&small_spec("panics", 6)).unwrap();
+    let engine = PanicsOnSeed4(engine_of_two());
+    let (outcome, kept) = train_in_populations(&zoo, &engine, &Blind, &Stop::default());
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
+    let start = "model `panics/00002` and 1 more: training panicked: ";
+    assert!(error.to_string().starts_with(start), "{error}");
+    assert_eq!(kept.len(), 2, "what was finished reached the sink");
 }

@@ -9,6 +9,7 @@ mod datasets;
 mod demand;
 mod demo;
 mod describe;
+mod device;
 mod display;
 mod duration;
 mod ending;

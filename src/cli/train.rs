@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpoint;
+use super::device::Hardware;
 use super::display::{bytes, thousands};
 use super::ending::{Ending, TimeLimit};
 use super::place::{Cloud, DataFolder};
@@ -19,7 +20,7 @@ use super::{env_vars, report, signal, stdout::print};
 use crate::dataset::{self, Dataset};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::store::{Snapshot, Store, Writer};
-use crate::train::{self, Calibration, Runner, Sink, Status, Trained, Workplace};
+use crate::train::{Calibration, Engine, Runner, Sink, Status, Trained, Workplace};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
@@ -50,6 +51,9 @@ pub(super) struct Train {
     #[command(flatten)]
     checkpoint: Checkpoint,
 
+    #[command(flatten)]
+    hardware: Hardware,
+
     /// Only the first N models of the grid
     #[arg(short, long, value_name = "N")]
     limit: Option<NonZero<usize>>,
@@ -70,7 +74,8 @@ pub(super) struct Train {
 /// How much of the machine to use.
 #[derive(Debug, Args)]
 pub(super) struct Effort {
-    /// Models to train at the same time [default: one per core]
+    /// Models, or on a GPU populations, to train at the same time [default: one per core, and one
+    /// population]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
 
@@ -90,9 +95,12 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    /// Models in training at the same time, of so many in all.
-    fn jobs(&self, models: usize) -> NonZero<usize> {
-        let jobs = self.jobs.unwrap_or_else(cores);
+    /// Models, or populations of them, in training at the same time, of so many
+    /// models in all.
+    fn jobs(&self, engine: &dyn Engine, models: usize) -> NonZero<usize> {
+        // A population computes with all of its device.
+        let most = if engine.together().is_some() { NonZero::<usize>::MIN } else { cores() };
+        let jobs = self.jobs.unwrap_or(most);
         jobs.min(NonZero::new(models).unwrap_or(jobs))
     }
 }
@@ -113,10 +121,12 @@ impl Train {
             return self.explain(&zoo, &models).await;
         }
         // Before the store: what cannot be trained must not leave an empty one.
+        let engine = self.hardware.engine(zoo.arch())?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))?;
         let store = self.cloud.open_or_create(&self.store).await?;
         let workplace = self.checkpoint.workplace(&store);
-        train(&zoo, &models, &store, workplace.as_ref(), &dataset, &self.effort).await
+        let (workplace, engine) = (workplace.as_ref(), engine.as_ref());
+        train(&zoo, &models, &store, workplace, &dataset, engine, &self.effort).await
     }
 
     /// What a run would do, on stdout.
@@ -125,14 +135,15 @@ impl Train {
             Some(store) => missing(models, &store.snapshot().await?),
             None => models.to_vec(),
         };
-        let jobs = self.effort.jobs(to_train.len());
+        let engine = self.hardware.engine(zoo.arch())?;
+        let engine = engine.as_ref();
+        let jobs = self.effort.jobs(engine, to_train.len());
         let (all, missing) = (models.len() as u64, to_train.len() as u64);
         let params = zoo.arch().layout().num_params() as u64;
         let states = zoo.epochs() as u64 + 1;
         let info = dataset::info(zoo.dataset(), Some(&self.data.dir))?;
         let seconds = tokio::task::block_in_place(|| {
-            let (mut calibration, engine) = (Calibration::default(), train::fastest(zoo.arch()));
-            demand::seconds(&mut calibration, engine.as_ref(), zoo, &info, &to_train, jobs)
+            demand::seconds(&mut Calibration::default(), engine, zoo, &info, &to_train, jobs)
         })?;
         let text = format!(
             "zoo         {}\n\
@@ -198,6 +209,7 @@ pub(super) async fn train(
     store: &Store,
     workplace: Option<&Workplace>,
     dataset: &Dataset,
+    engine: &dyn Engine,
     effort: &Effort,
 ) -> Result<()> {
     let writer = store.writer().await?;
@@ -214,9 +226,10 @@ pub(super) async fn train(
         ));
         return Ok(());
     }
-    let jobs = effort.jobs(missing.len());
+    let populations = if engine.together().is_some() { " in populations" } else { "" };
+    let jobs = effort.jobs(engine, missing.len());
     note(&format!(
-        "training {} of {} models of zoo `{}` into `{}`, {jobs} at a time",
+        "training {} of {} models of zoo `{}` into `{}`{populations}, {jobs} at a time",
         thousands(missing.len() as u64),
         thousands(models.len() as u64),
         zoo.name(),
@@ -228,16 +241,8 @@ pub(super) async fn train(
         tokio::spawn(ending.clone().watch(effort.time_limit, progress.clone())),
         tokio::spawn(progress.clone().report()),
     ];
-    let engine = train::fastest(zoo.arch());
-    let runner = Runner {
-        engine: engine.as_ref(),
-        arch: zoo.arch(),
-        dataset,
-        jobs,
-        workplace,
-        observer: &progress,
-        stop: &ending.stop,
-    };
+    let (arch, observer, stop) = (zoo.arch(), &progress, &ending.stop);
+    let runner = Runner { engine, arch, dataset, jobs, workplace, observer, stop };
     // Training is computation: it must not hold up the runtime.
     let outcome = tokio::task::block_in_place(|| {
         let commit_after = Duration::from_secs(effort.commit_after);

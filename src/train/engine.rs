@@ -4,6 +4,8 @@
 //! shuffling, dropout draws, the epoch loop) lives on this side, so that two
 //! engines given the same model see the same numbers.
 
+use std::num::NonZero;
+
 use super::memory::Memory;
 use super::state::Metrics;
 use super::stream::Stream;
@@ -26,6 +28,27 @@ pub trait Engine: Send + Sync {
         dataset: &'a Dataset,
         weights: &[f32],
     ) -> Result<Box<dyn Network + 'a>>;
+
+    /// The way to train several networks at once, for an engine that gains by it.
+    fn together(&self) -> Option<&dyn Together> {
+        None
+    }
+}
+
+/// A way to train networks of one architecture in lockstep.
+pub trait Together {
+    /// How many networks with hyperparameters like these may train together.
+    fn room(&self, arch: &Arch, hyper: &Hyper) -> NonZero<usize>;
+
+    /// Prepares networks with the given initial `weights`, one for each of
+    /// `hypers`, which all [train with](Hyper::trains_with) each other.
+    fn population<'a>(
+        &'a self,
+        arch: &'a Arch,
+        hypers: Vec<&'a Hyper>,
+        dataset: &'a Dataset,
+        weights: &[Vec<f32>],
+    ) -> Result<Box<dyn Population + 'a>>;
 }
 
 /// One network in training, with its optimiser's state. Used by one thread.
@@ -59,4 +82,23 @@ pub trait Network {
     /// Goes on as the network that had this memory, whose weights this one was
     /// made with: every later bit is the same.
     fn remember(&mut self, memory: &Memory) -> Result<()>;
+}
+
+/// Networks in training side by side, each as a [`Network`] would train alone: one
+/// that diverges does not touch the others. Results are in the order they were
+/// made in.
+pub trait Population {
+    /// [`Network::train_epoch`] of each network, with orders of one length.
+    fn train_epoch(
+        &mut self,
+        orders: &[&[u32]],
+        dropouts: &mut [Stream],
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<Metrics>>;
+
+    /// [`Network::evaluate`] of each network, on a split of its data set.
+    fn evaluate(&self, split: &Split) -> Result<Vec<Metrics>>;
+
+    /// [`Network::weights`] of each network.
+    fn weights(&self) -> Result<Vec<Vec<f32>>>;
 }

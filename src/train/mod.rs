@@ -12,22 +12,25 @@ mod engine;
 mod init;
 mod kernel;
 mod memory;
+mod population;
 mod progress;
 #[cfg(test)]
 mod promises;
 mod runner;
 mod state;
 mod stream;
+mod together;
 mod weights;
 mod work;
 
 pub use calibration::Calibration;
 pub use candle::CandleEngine;
 pub use course::train_model;
-pub use engine::{Engine, Network};
+pub use engine::{Engine, Network, Population, Together};
 pub use init::initial_weights;
 pub use kernel::{Isa, KernelEngine};
 pub use memory::Memory;
+pub use population::PopulationEngine;
 pub use progress::{Observer, Sink, Stop};
 pub use runner::Runner;
 pub use state::{Metrics, State, Status, Trained};

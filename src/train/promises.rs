@@ -3,7 +3,9 @@
 use std::cell::Cell;
 
 use super::candle::fixtures::{dataset, go_on, hyper, weights};
-use super::{CandleEngine, Engine, Isa, KernelEngine, Purpose, Stream, initial_weights};
+use super::{
+    CandleEngine, Engine, Isa, KernelEngine, PopulationEngine, Purpose, Stream, initial_weights,
+};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::Error;
@@ -11,7 +13,8 @@ use crate::zoo::{Activation, Hyper, Optimizer};
 
 /// Every engine on every instruction set.
 fn engines() -> Vec<Box<dyn Engine>> {
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CandleEngine::cpu())];
+    let mut engines: Vec<Box<dyn Engine>> =
+        vec![Box::new(CandleEngine::cpu()), Box::new(PopulationEngine::cpu())];
     for isa in Isa::available() {
         engines.push(Box::new(KernelEngine::new(isa)));
     }

@@ -1,4 +1,5 @@
-//! Many models in parallel, one per thread.
+//! Many models in parallel: one per thread, or one group of models that the engine
+//! trains together.
 
 use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
@@ -11,6 +12,7 @@ use super::course::train_model;
 use super::engine::Engine;
 use super::progress::{Observer, Sink, Stop};
 use super::state::Trained;
+use super::together::{groups, train_together};
 use super::work::Workplace;
 use crate::arch::Arch;
 use crate::dataset::Dataset;
@@ -28,7 +30,8 @@ pub struct Runner<'a> {
     pub arch: &'a Arch,
     /// What they are trained on.
     pub dataset: &'a Dataset,
-    /// Models in training at the same time, each on one thread.
+    /// Models in training at the same time, or groups of models that the engine
+    /// trains together; each on one thread.
     pub jobs: NonZero<usize>,
     /// Where long models leave their finished epochs. Without one, all states
     /// are in memory, and an interrupted model starts over.
@@ -40,7 +43,7 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Trains `models` in their order and hands each one to `sink` when it is
+    /// Trains `models` in their order, as far as no engine groups them, and hands each one to `sink` when it is
     /// finished. Returns when all are, or soon after a stop was requested or
     /// something failed; finished models reach the sink in any case.
     ///
@@ -49,14 +52,15 @@ impl Runner<'_> {
     /// the sink; `Conflict` if all that is missing is in training by another
     /// process that shares the workplace.
     pub fn run(&self, models: &[Model], sink: &mut dyn Sink) -> Result<()> {
+        let groups = groups(self.engine, self.arch, models);
         let next = AtomicUsize::new(0);
         let failed = Stop::default();
         thread::scope(|scope| {
             // Made in here, so that a panic drops the receiver and frees the workers.
             let (finished, received) = sync_channel(self.jobs.get());
-            for _ in 0..self.jobs.get().min(models.len()) {
-                let (finished, next, failed) = (finished.clone(), &next, &failed);
-                scope.spawn(move || self.work(models, next, failed, &finished));
+            for _ in 0..self.jobs.get().min(groups.len()) {
+                let (finished, groups, next, failed) = (finished.clone(), &groups, &next, &failed);
+                scope.spawn(move || self.work(groups, next, failed, &finished));
             }
             drop(finished);
             let mut outcome = Ok(());
@@ -84,29 +88,60 @@ impl Runner<'_> {
         })
     }
 
-    /// Trains models until there are none left, or something failed.
+    /// Trains groups until there are none left, or something failed.
     fn work(
         &self,
-        models: &[Model],
+        groups: &[Vec<&Model>],
         next: &AtomicUsize,
         failed: &Stop,
         finished: &SyncSender<Result<Trained>>,
     ) {
-        while let Some(model) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
             let stop = || self.stop.is_requested() || failed.is_requested();
-            let Self { engine, arch, dataset, workplace, observer, .. } = *self;
-            let train = || train_model(engine, arch, dataset, model, workplace, observer, &stop);
             // A bug in one model must not cost the others that wait to be stored.
-            let trained = panic::catch_unwind(AssertUnwindSafe(train))
+            let trained = panic::catch_unwind(AssertUnwindSafe(|| self.train(group, &stop)))
                 .unwrap_or_else(|panic| Err(panicked("training", panic.as_ref())))
                 .map_err(|error| match error.kind() {
                     Kind::Interrupted => error,
-                    _ => error.context(format!("model `{}`", model.name)),
+                    _ => error.context(title(group)),
                 });
-            let end = trained.as_ref().is_err_and(|error| error.kind() != Kind::Conflict);
-            if finished.send(trained).is_err() || end {
-                return;
+            match trained {
+                Ok(models) => {
+                    if models.into_iter().any(|model| finished.send(Ok(model)).is_err()) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let end = error.kind() != Kind::Conflict;
+                    // With nobody there to receive it, the run has failed otherwise.
+                    if finished.send(Err(error)).is_err() || end {
+                        return;
+                    }
+                }
             }
         }
+    }
+
+    /// Trains the models of a group.
+    fn train(&self, group: &[&Model], stop: &dyn Fn() -> bool) -> Result<Vec<Trained>> {
+        let Self { engine, arch, dataset, workplace, observer, .. } = *self;
+        match (engine.together(), group) {
+            (Some(together), [_, _, ..]) => {
+                train_together(together, arch, dataset, group, observer, stop)
+            }
+            _ => group
+                .iter()
+                .map(|model| train_model(engine, arch, dataset, model, workplace, observer, stop))
+                .collect(),
+        }
+    }
+}
+
+/// What to call a group in an error.
+fn title(group: &[&Model]) -> String {
+    match group {
+        [model] => format!("model `{}`", model.name),
+        [first, ..] => format!("model `{}` and {} more", first.name, group.len() - 1),
+        [] => "no model".to_owned(),
     }
 }

@@ -101,3 +101,15 @@ pub struct Hyper {
     /// Source of all randomness of the model.
     pub seed: u64,
 }
+
+impl Hyper {
+    /// Whether a model with these hyperparameters can train in lockstep with one
+    /// that has `other`: every step of both does the same to other numbers.
+    pub fn trains_with(&self, other: &Self) -> bool {
+        let kind = |hyper: &Self| {
+            let Self { activation, optimizer, batch_size, epochs, .. } = *hyper;
+            (activation, optimizer, batch_size, epochs, hyper.dropout > 0.0)
+        };
+        kind(self) == kind(other)
+    }
+}

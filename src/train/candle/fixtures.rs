@@ -14,7 +14,7 @@ pub(in crate::train) const IMAGES: u32 = 1;
 pub(in crate::train) const LABELS: u32 = 2;
 pub(in crate::train) const DRAWS: u32 = 3;
 const PROBE: u32 = 4;
-const UPSTREAM: u32 = 5;
+pub(in crate::train) const UPSTREAM: u32 = 5;
 pub(in crate::train) const WEIGHTS: u32 = 100;
 
 /// The `i`-th of a fixed sequence of numbers in [-1, 1), exact in `f32`.
@@ -130,12 +130,13 @@ impl Summary {
     }
 }
 
+/// One layer and its loss `sum(out * upstream)`.
 #[derive(Deserialize)]
-struct Case {
-    layer: String,
-    shapes: Vec<Vec<usize>>,
-    out: Summary,
-    gradients: Vec<Summary>,
+pub(in crate::train) struct Case {
+    pub(in crate::train) layer: String,
+    pub(in crate::train) shapes: Vec<Vec<usize>>,
+    pub(in crate::train) out: Summary,
+    pub(in crate::train) gradients: Vec<Summary>,
 }
 
 /// The inputs of a layer case with tensors of `shapes`.

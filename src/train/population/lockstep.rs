@@ -1,0 +1,276 @@
+//! A population in training.
+
+use std::ops::Range;
+
+use candle_core::{DType, Tensor};
+
+use super::data::{Batch, Images};
+use super::dropout::{Draws, Dropout};
+use super::loss::Tally;
+use super::optimizer::Optimizer;
+use super::parameters::Places;
+use super::steps::{Pass, Steps};
+use super::tape::{Gradients, Tape};
+use super::{PopulationEngine, failed, footprint};
+use crate::arch::Arch;
+use crate::dataset::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::train::{Memory, Metrics, Network, Population, Stream};
+use crate::zoo::Hyper;
+
+/// Networks of one architecture with their optimisers, in `f32` or, to be
+/// compared with a reference, in `f64`.
+pub(super) struct Lockstep<'a> {
+    engine: &'a PopulationEngine,
+    dtype: DType,
+    arch: &'a Arch,
+    hypers: Vec<&'a Hyper>,
+    dataset: &'a Dataset,
+    /// Training, validation and test split, as far as there are any.
+    splits: Vec<(&'a Split, Images)>,
+    steps: Steps,
+    dropout: Dropout,
+    parameters: Tensor,
+    optimizer: Optimizer,
+}
+
+impl<'a> Lockstep<'a> {
+    /// Networks that compute in `dtype` and start from `weights`.
+    pub(super) fn new(
+        engine: &'a PopulationEngine,
+        dtype: DType,
+        arch: &'a Arch,
+        hypers: Vec<&'a Hyper>,
+        dataset: &'a Dataset,
+        weights: &[Vec<f32>],
+    ) -> Result<Self> {
+        check(arch, &hypers, dataset, weights)?;
+        let prepare = || {
+            let (device, places) = (&engine.device, places(arch, &hypers));
+            let upload = |split| {
+                let [channels, ..] = arch.input();
+                Images::upload(split, channels, arch.classes(), dtype, device)
+                    .map(|images| (split, images))
+            };
+            let splits = [Some(&dataset.train), dataset.val.as_ref(), Some(&dataset.test)];
+            let rates = hypers.iter().map(|hyper| hyper.dropout).collect();
+            let parameters = Tensor::new(places.pack(weights), device)?.to_dtype(dtype)?;
+            Ok(Self {
+                engine,
+                dtype,
+                arch,
+                dataset,
+                splits: splits
+                    .into_iter()
+                    .flatten()
+                    .map(upload)
+                    .collect::<candle_core::Result<_>>()?,
+                steps: Steps::new(arch, device)?,
+                dropout: Dropout::new(rates, dtype, device)?,
+                parameters,
+                optimizer: Optimizer::new(places, &hypers, dtype, device)?,
+                hypers,
+            })
+        };
+        prepare().map_err(failed("preparing networks"))
+    }
+
+    /// Nothing counted yet.
+    pub(super) fn tally(&self) -> Result<Tally> {
+        let tally = Tally::new(self.hypers.len(), self.dtype, &self.engine.device);
+        tally.map_err(failed("preparing to count"))
+    }
+
+    /// Uploads the numbers of images that are used in batches: for each of
+    /// `batches`, those of each member's `order`.
+    fn upload_ids(&self, orders: &[&[u32]], batches: &[Range<usize>]) -> Result<Tensor> {
+        let ids = batches.iter().flat_map(|batch| orders.iter().map(|order| &order[batch.clone()]));
+        let ids: Vec<u32> = ids.flatten().copied().collect();
+        Tensor::new(ids, &self.engine.device).map_err(failed("uploading the order of images"))
+    }
+
+    /// The images of a split of the data set with the numbers in a range of `ids`.
+    fn batch(&self, split: &Split, ids: &Tensor, range: Range<usize>) -> Result<Batch> {
+        let uploaded = self.splits.iter().find(|(other, _)| std::ptr::eq(*other, split));
+        let Some((_, images)) = uploaded else {
+            return Err(Error::internal("a split of another data set"));
+        };
+        ids.narrow(0, range.start, range.len())
+            .and_then(|ids| images.batch(&ids, self.hypers.len()))
+            .map_err(failed("gathering a batch"))
+    }
+
+    /// The training images at `orders`, one for each member.
+    #[cfg(test)]
+    pub(super) fn first_batch(&self, orders: &[&[u32]]) -> Result<Batch> {
+        let batch = 0..orders[0].len();
+        let ids = self.upload_ids(orders, std::slice::from_ref(&batch))?;
+        self.batch(&self.dataset.train, &ids, 0..batch.end * orders.len())
+    }
+
+    /// Puts `batch` through the networks and adds it to `tally`; returns the
+    /// gradient of the logits.
+    fn forward<'s>(
+        &'s self,
+        batch: Batch,
+        draws: Option<&mut Draws<'_>>,
+        tape: &mut Tape<'s>,
+        tally: &mut Tally,
+    ) -> candle_core::Result<Tensor> {
+        let parameters = places(self.arch, &self.hypers).views(&self.parameters)?;
+        let activation = self.hypers[0].activation;
+        let pass = Pass { activation, parameters: &parameters, dropout: &self.dropout };
+        let logits = self.steps.logits(batch.images, &pass, draws, tape)?;
+        tally.add(&logits, &batch.labels)
+    }
+
+    /// Gradients of the members' mean losses of `batch`, which is added to `tally`.
+    pub(super) fn gradients(
+        &self,
+        batch: Batch,
+        draws: &mut Draws<'_>,
+        tally: &mut Tally,
+    ) -> candle_core::Result<Gradients> {
+        let mut tape = Tape::recording();
+        let gradient = self.forward(batch, Some(draws), &mut tape, tally)?;
+        let mut gradients = vec![None; self.arch.layout().tensors().len()];
+        tape.backward(gradient, &mut gradients)?;
+        Ok(gradients)
+    }
+
+    /// Moves the parameters once.
+    fn update(&mut self, gradients: Gradients) -> candle_core::Result<()> {
+        let flat = gradients.into_iter().flatten().map(|gradient| gradient.flatten_all());
+        let gradient = Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        self.parameters = self.optimizer.step(&self.parameters, &gradient)?;
+        Ok(())
+    }
+}
+
+impl Population for Lockstep<'_> {
+    fn train_epoch(
+        &mut self,
+        orders: &[&[u32]],
+        dropouts: &mut [Stream],
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<Metrics>> {
+        let (members, images) = (self.hypers.len(), self.dataset.train.len());
+        let length = orders.first().map_or(0, |order| order.len());
+        if orders.len() != members || dropouts.len() != members {
+            return Err(Error::internal(format!("{} orders for {members} models", orders.len())));
+        }
+        if orders.iter().any(|order| order.len() != length) {
+            return Err(Error::internal("orders of different length"));
+        }
+        if let Some(index) = orders.iter().copied().flatten().find(|i| **i as usize >= images) {
+            return Err(Error::internal(format!("no image `{index}` in a split of {images}")));
+        }
+        let batches = cut(length, self.hypers[0].batch_size);
+        let ids = self.upload_ids(orders, &batches)?;
+        let mut draws: Draws<'_> = Vec::with_capacity(members);
+        for stream in dropouts {
+            draws.push(Box::new(|| stream.uniform()));
+        }
+        let mut tally = self.tally()?;
+        for batch in batches {
+            before_batch()?;
+            let ids_of = batch.start * members..batch.end * members;
+            let batch = self.batch(&self.dataset.train, &ids, ids_of)?;
+            self.gradients(batch, &mut draws, &mut tally)
+                .and_then(|gradients| self.update(gradients))
+                .map_err(failed("training"))?;
+        }
+        tally.metrics().map_err(failed("training"))
+    }
+
+    fn evaluate(&self, split: &Split) -> Result<Vec<Metrics>> {
+        let members = self.hypers.len();
+        let fitting = self.engine.budget / (members * footprint::evaluating(self.arch)).max(1);
+        let images: Vec<u32> = (0..split.len() as u32).collect();
+        let batches = cut(images.len(), fitting);
+        let ids = self.upload_ids(&vec![images.as_slice(); members], &batches)?;
+        let mut tally = self.tally()?;
+        for batch in batches {
+            let batch = self.batch(split, &ids, batch.start * members..batch.end * members)?;
+            self.forward(batch, None, &mut Tape::off(), &mut tally)
+                .map_err(failed("evaluating"))?;
+        }
+        tally.metrics().map_err(failed("evaluating"))
+    }
+
+    fn weights(&self) -> Result<Vec<Vec<f32>>> {
+        let values = self.parameters.to_dtype(DType::F32).and_then(|all| all.to_vec1::<f32>());
+        let values = values.map_err(failed("reading the weights"))?;
+        Ok(places(self.arch, &self.hypers).unpack(&values))
+    }
+}
+
+/// A population of one.
+pub(super) struct Alone<'a>(pub(super) Lockstep<'a>);
+
+impl Network for Alone<'_> {
+    fn train_epoch(
+        &mut self,
+        order: &[u32],
+        dropout: &mut Stream,
+        before_batch: &dyn Fn() -> Result<()>,
+    ) -> Result<Metrics> {
+        only(self.0.train_epoch(&[order], std::slice::from_mut(dropout), before_batch)?)
+    }
+
+    fn evaluate(&self, split: &Split) -> Result<Metrics> {
+        only(self.0.evaluate(split)?)
+    }
+
+    fn weights(&self) -> Result<Vec<f32>> {
+        only(self.0.weights()?)
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        self.0.optimizer.memory().map_err(failed("reading the optimiser"))
+    }
+
+    fn remember(&mut self, memory: &Memory) -> Result<()> {
+        self.0.optimizer.remember(memory).map_err(failed("setting the optimiser"))
+    }
+}
+
+/// What there is one of.
+fn only<T>(values: Vec<T>) -> Result<T> {
+    values.into_iter().next().ok_or_else(|| Error::internal("a population of none"))
+}
+
+fn places<'a>(arch: &'a Arch, hypers: &[&Hyper]) -> Places<'a> {
+    Places { layout: arch.layout(), members: hypers.len() }
+}
+
+/// `0..length` in pieces of `size`, the last one possibly smaller.
+fn cut(length: usize, size: usize) -> Vec<Range<usize>> {
+    let size = size.max(1);
+    (0..length).step_by(size).map(|start| start..length.min(start + size)).collect()
+}
+
+/// Whether these belong together.
+fn check(arch: &Arch, hypers: &[&Hyper], dataset: &Dataset, weights: &[Vec<f32>]) -> Result<()> {
+    let wrong = |what: String| Err(Error::internal(what));
+    let Some(first) = hypers.first() else { return wrong("a population of none".to_owned()) };
+    if hypers.len() != weights.len() {
+        return wrong(format!("{} weights for {} models", weights.len(), hypers.len()));
+    }
+    if !hypers.iter().all(|hyper| hyper.trains_with(first)) {
+        return wrong("models that cannot train in lockstep".to_owned());
+    }
+    let (name, shape, params) = (arch.name(), arch.input(), arch.layout().num_params());
+    if dataset.shape != shape {
+        return wrong(format!("images are {:?}, but `{name}` takes {shape:?}", dataset.shape));
+    }
+    if let Some(weights) = weights.iter().find(|weights| weights.len() != params) {
+        return wrong(format!("{} weights for {params} parameters", weights.len()));
+    }
+    let splits = [Some(&dataset.train), dataset.val.as_ref(), Some(&dataset.test)];
+    let mut labels = splits.into_iter().flatten().flat_map(|split| &split.labels);
+    match labels.find(|label| **label as usize >= arch.classes()) {
+        Some(label) => wrong(format!("label {label} of {} classes", arch.classes())),
+        None => Ok(()),
+    }
+}
