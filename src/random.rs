@@ -17,7 +17,7 @@ pub(crate) fn shuffle(rng: &mut ChaCha8Rng, items: &mut [u32]) {
 
 /// Uniform below `bound`, which is positive: the high half of a product, drawn
 /// again in the few cases that would favour some results (Lemire 2019).
-fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
+pub(crate) fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
     let unfair = bound.wrapping_neg() % bound;
     loop {
         let product = u64::from(rng.next_u32()) * u64::from(bound);

@@ -91,7 +91,7 @@ impl Train {
             None => 0,
         };
         let (all, missing) = (models.len() as u64, (models.len() - stored) as u64);
-        let params = zoo.arch().layout().num_params() as u64;
+        let layout = zoo.arch().layout();
         let states = zoo.epochs() as u64 + 1;
         let info = dataset::info(zoo.dataset())?;
         let text = format!(
@@ -113,8 +113,8 @@ impl Train {
             thousands(missing),
             zoo.epochs(),
             states,
-            thousands(params),
-            bytes(missing * states * params * 4),
+            thousands(layout.num_params() as u64),
+            bytes(missing * states * layout.size() as u64 * 4),
             self.store,
         );
         print(&text)
@@ -170,7 +170,7 @@ pub(super) async fn train(
     let stop = Stop::default();
     let progress = Progress::new(missing.len(), zoo.epochs());
     let signals = tokio::spawn(stop_on_signals(stop.clone(), progress.clone()));
-    let engine = train::fastest(zoo.arch());
+    let engine = train::fastest(zoo.arch(), dataset);
     let runner = Runner {
         engine: engine.as_ref(),
         arch: zoo.arch(),

@@ -37,12 +37,14 @@ pub(super) fn load(input: [usize; 3]) -> Result<Dataset> {
     let transform =
         Transform::new(size, input, FULL_SCALE, [0.0, 1.0])?.measured_on(&images, &train);
     Ok(Dataset {
-        name: INFO.name,
+        name: INFO.name.to_owned(),
         shape: input,
         classes: INFO.classes,
         train: transform.split(&images, &labels, &train),
         val: Some(transform.split(&images, &labels, &val)),
         test: transform.split(&images, &labels, &test),
+        augment: None,
+        black: transform.black(),
     })
 }
 

@@ -82,12 +82,14 @@ impl Source {
         let (images, labels) = self.read(&files[2], &files[3], test_size)?;
         let all: Vec<u32> = (0..images.count as u32).collect();
         Ok(Dataset {
-            name: self.info.name,
+            name: self.info.name.to_owned(),
             shape: input,
             classes: self.info.classes,
             train,
             val: Some(val),
             test: transform.split(&images, &labels, &all),
+            augment: None,
+            black: transform.black(),
         })
     }
 

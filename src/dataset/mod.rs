@@ -10,6 +10,7 @@
 //! # Ok::<(), zoolake::Error>(())
 //! ```
 
+mod augment;
 mod digits;
 mod idx;
 mod mnist;
@@ -18,6 +19,8 @@ mod split;
 mod transform;
 
 use std::path::Path;
+
+pub use augment::Augment;
 
 use crate::error::{Error, Result};
 
@@ -29,7 +32,7 @@ const SPLIT_SEED: u64 = 42;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// Name in specs and in the `dataset` column.
-    pub name: &'static str,
+    pub name: String,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
     /// Number of classes; labels are below it.
@@ -40,6 +43,12 @@ pub struct Dataset {
     pub val: Option<Split>,
     /// What is reported on.
     pub test: Split,
+    /// What happens to training images on their way into a batch; validation and
+    /// test images stay as they are.
+    pub augment: Option<Augment>,
+    /// What a black pixel is after normalisation, one value per channel: what
+    /// augmentation puts where an image has no pixels.
+    pub black: Vec<f32>,
 }
 
 /// Images and their labels.
@@ -145,8 +154,9 @@ mod tests {
                     assert!(info.built_in && info.files.is_empty());
                     let val = dataset.val.as_ref().map_or(0, Split::len);
                     assert_eq!([dataset.train.len(), val, dataset.test.len()], info.sizes);
-                    assert_eq!((dataset.name, dataset.classes), (info.name, info.classes));
+                    assert_eq!((&*dataset.name, dataset.classes), (info.name, info.classes));
                     assert!(!dataset.test.is_empty());
+                    assert_eq!(dataset.black.len(), dataset.shape[0]);
                 }
                 Err(error) => {
                     assert!(!info.built_in && !info.files.is_empty());

@@ -71,6 +71,11 @@ impl Transform {
         [self.mean, self.std]
     }
 
+    /// What a black pixel becomes, per channel.
+    pub(super) fn black(&self) -> Vec<f32> {
+        vec![(0.0 - self.mean) / self.std; self.channels]
+    }
+
     /// The chosen images in the given order, with their labels.
     pub(super) fn split(&self, images: &Images, labels: &[u8], chosen: &[u32]) -> Split {
         let mut split = Split {

@@ -18,7 +18,7 @@ use super::schema::{EPOCHS, MODELS, TENSORS, values_field, weights_schema};
 use crate::arch::{Arch, Layout};
 use crate::error::{Error, Result};
 use crate::train::{Metrics, State, Trained};
-use crate::zoo::Optimizer;
+use crate::zoo::Scheduler;
 
 /// Row groups of about this size: large enough for sequential speed, small
 /// enough that a reader's memory stays bounded (and below the 286 MiB that some
@@ -68,13 +68,17 @@ pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
             "activation" => text(|row| row.model.hyper.activation.name()),
             "init" => text(|row| row.model.hyper.init.name()),
             "optimizer" => text(|row| row.model.hyper.optimizer.name()),
+            "scheduler" => {
+                let name = |row: &&&Trained| match row.model.hyper.scheduler {
+                    Scheduler::Constant => None,
+                    other => Some(other.name()),
+                };
+                Arc::new(StringArray::from_iter(rows.iter().map(|row| name(&row))))
+            }
             "lr" => float(|row| Some(row.model.hyper.lr)),
             "weight_decay" => float(|row| Some(row.model.hyper.weight_decay)),
             "dropout" => float(|row| Some(row.model.hyper.dropout)),
-            "momentum" => float(|row| {
-                let Optimizer::Sgd = row.model.hyper.optimizer else { return None };
-                Some(row.model.hyper.momentum)
-            }),
+            "momentum" => float(|row| row.model.hyper.momentum()),
             "batch_size" => int(|row| integer(row.model.hyper.batch_size))?,
             "epochs" => int(|row| integer(row.model.hyper.epochs))?,
             "seed" => int(|row| integer(row.model.hyper.seed))?,

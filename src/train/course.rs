@@ -7,7 +7,7 @@ use super::init::initial_weights;
 use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{Metrics, State, Trained};
-use super::stream::{Purpose, Stream};
+use super::stream::{Draws, Purpose, Stream};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::{Error, Kind, Result};
@@ -30,7 +30,7 @@ pub fn train_model(
     let weights = initial_weights(arch.layout(), &model.hyper);
     let mut network = engine.network(arch, &model.hyper, dataset, &weights)?;
     let mut shuffle = Stream::new(model.hyper.seed, Purpose::Shuffle);
-    let mut dropout = Stream::new(model.hyper.seed, Purpose::Dropout);
+    let mut draws = Draws::new(model.hyper.seed);
     let images = u32::try_from(dataset.train.len())
         .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
     let mut order: Vec<u32> = (0..images).collect();
@@ -46,7 +46,7 @@ pub fn train_model(
             network.evaluate(&dataset.train)?
         } else {
             shuffle.shuffle(&mut order);
-            network.train_epoch(&order, &mut dropout, &go_on)?
+            network.train_epoch(&order, &mut draws, &go_on)?
         };
         states.push(state(network.as_ref(), dataset, epoch, train, begun)?);
         observer.epoch_finished(model, epoch);

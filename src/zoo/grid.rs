@@ -1,6 +1,7 @@
 //! A grid of hyperparameters and the order in which it is walked.
 
-use super::hyper::{Activation, Hyper, Init, Optimizer};
+use super::hyper::{Activation, Hyper, Init, Optimizer, Scheduler};
+use crate::error::{Error, Result};
 
 /// The values of each axis. The model at index 0 has the first value of every
 /// axis.
@@ -12,6 +13,8 @@ pub struct Grid {
     pub init: Vec<Init>,
     /// Values of `optimizer`.
     pub optimizer: Vec<Optimizer>,
+    /// Values of `scheduler`.
+    pub scheduler: Vec<Scheduler>,
     /// Values of `lr`.
     pub lr: Vec<f64>,
     /// Values of `weight_decay`.
@@ -44,7 +47,7 @@ impl Grid {
     /// `optim::lr`, `optim::optimizer`, `optim::wd`, `seed`) and turns the first
     /// one fastest (specification, section 1.3). Axes that no published zoo
     /// varies stand where they do not disturb that order: before the seed.
-    fn axis_lengths(&self) -> [usize; 9] {
+    fn axis_lengths(&self) -> [usize; 10] {
         [
             self.dropout.len(),
             self.init.len(),
@@ -54,8 +57,27 @@ impl Grid {
             self.weight_decay.len(),
             self.momentum.len(),
             self.batch_size.len(),
+            self.scheduler.len(),
             self.seed.len(),
         ]
+    }
+
+    /// An error if momenta are to be compared where nothing depends on them: the
+    /// models would be the same.
+    pub(super) fn momentum_counts(&self) -> Result<()> {
+        let ignored = if self.optimizer.contains(&Optimizer::Adam) {
+            "`optimizer` has `adam`, which ignores it: put `sgd`"
+        } else if self.scheduler.contains(&Scheduler::OneCycle) {
+            "`scheduler` has `one_cycle`, which sets it: put `constant`"
+        } else {
+            return Ok(());
+        };
+        match self.momentum.len() {
+            0 | 1 => Ok(()),
+            _ => Err(Error::invalid(format!(
+                "`momentum` has several values and {ignored} with these values into a zoo of its own"
+            ))),
+        }
     }
 
     /// The hyperparameters at `index`, in the published order: dropout turns
@@ -76,7 +98,8 @@ impl Grid {
             weight_decay: self.weight_decay[place[5]],
             momentum: self.momentum[place[6]],
             batch_size: self.batch_size[place[7]],
-            seed: self.seed[place[8]],
+            scheduler: self.scheduler[place[8]],
+            seed: self.seed[place[9]],
             epochs,
         }
     }
@@ -99,6 +122,7 @@ mod tests {
             ],
             init: vec![Init::Uniform, Init::Normal, Init::KaimingUniform, Init::KaimingNormal],
             optimizer: vec![Optimizer::Adam, Optimizer::Sgd],
+            scheduler: vec![Scheduler::Constant],
             lr: vec![1e-3, 1e-4],
             weight_decay: vec![1e-3, 1e-4],
             dropout: vec![0.0, 0.5],

@@ -89,6 +89,13 @@ impl Engine for KernelEngine {
         dataset: &'a Dataset,
         weights: &[f32],
     ) -> Result<Box<dyn Network + 'a>> {
+        if dataset.augment.is_some() {
+            return Err(Error::invalid(format!(
+                "engine `kernel` cannot augment the images of `{}`",
+                dataset.name
+            ))
+            .with_hint("leave the engine to zoolake, or choose `candle`"));
+        }
         match KernelNetwork::new(self.isa, arch, hyper, dataset, weights)? {
             Some(network) => Ok(Box::new(network)),
             None => Err(Error::invalid(format!(

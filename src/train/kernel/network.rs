@@ -11,7 +11,7 @@ use super::plan::Plan;
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::train::{Memory, Metrics, Network, Stream};
+use crate::train::{Draws, Memory, Metrics, Network};
 use crate::zoo::Hyper;
 
 /// Images side by side in an evaluation: whole vectors of any width.
@@ -45,7 +45,7 @@ impl<'a> KernelNetwork<'a> {
         dataset: &'a Dataset,
         weights: &[f32],
     ) -> Result<Option<Self>> {
-        let n = arch.layout().num_params();
+        let n = arch.layout().size();
         if dataset.shape != arch.input() || weights.len() != n {
             return Err(Error::internal(format!(
                 "images {:?} and {} weights for `{}`",
@@ -70,7 +70,7 @@ impl<'a> KernelNetwork<'a> {
             dataset,
             parameters,
             gradient: Buffer::new(n),
-            optimizer: Optimizer::new(hyper, n),
+            optimizer: Optimizer::new(hyper, dataset.train.len(), n),
             dropout: dropout.collect(),
             workspace: Workspace::new(plan, hyper.activation, true),
         }))
@@ -195,13 +195,13 @@ impl Network for KernelNetwork<'_> {
     fn train_epoch(
         &mut self,
         order: &[u32],
-        dropout: &mut Stream,
+        draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics> {
         let mut tally = Tally::default();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
             before_batch()?;
-            self.step(indices, &mut |bytes| dropout.fill(bytes), &mut tally)?;
+            self.step(indices, &mut |bytes| draws.dropout.fill(bytes), &mut tally)?;
         }
         Ok(tally.metrics())
     }
