@@ -15,13 +15,14 @@ use zoolake::arch::Arch;
 use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{Metrics, Purpose, State, Stream, Trained};
-use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer};
+use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
 
 fn hyper(activation: Activation, dropout: f64, seed: u64) -> Hyper {
     Hyper {
         activation,
         init: Init::KaimingUniform,
         optimizer: Optimizer::Adam,
+        scheduler: Scheduler::Constant,
         lr: 1e-3,
         weight_decay: 1e-3,
         dropout,
@@ -44,10 +45,7 @@ fn noise(index: u64, epochs: usize) -> Trained {
         train: Metrics { loss: 1.0, accuracy: f64::from(stream.uniform()) },
         val: None,
         test: Metrics { loss: 1.0, accuracy: f64::from(stream.uniform()) },
-        weights: (0..arch.layout().num_params())
-            .map(|_| stream.normal())
-            .collect::<Vec<_>>()
-            .into(),
+        weights: (0..arch.layout().size()).map(|_| stream.normal()).collect::<Vec<_>>().into(),
         seconds: 1.0,
     });
     Trained { states: states.collect(), model }

@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput};
 use zoolake::arch::Arch;
 use zoolake::dataset::{Dataset, Split};
 use zoolake::train::{CandleEngine, Engine, Isa, KernelEngine, Network};
-use zoolake::train::{Purpose, Stream, initial_weights};
+use zoolake::train::{Draws, Purpose, Stream, initial_weights};
 use zoolake::zoo::{Activation, Hyper, Optimizer};
 
 use crate::hyper;
@@ -34,7 +34,7 @@ pub(crate) fn training(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group("train");
             group.sample_size(10).throughput(Throughput::Elements(STEPS as u64));
             group.bench_function(format!("{case}/{}", engine.name()), |bencher| {
-                let mut draws = Stream::new(1, Purpose::Dropout);
+                let mut draws = Draws::new(1);
                 bencher.iter(|| steps(network.as_mut(), black_box(&order), &mut draws));
             });
             group.finish();
@@ -56,22 +56,24 @@ fn engines() -> Vec<Box<dyn Engine>> {
     engines
 }
 
-fn steps(network: &mut dyn Network, order: &[u32], draws: &mut Stream) {
+fn steps(network: &mut dyn Network, order: &[u32], draws: &mut Draws) {
     network.train_epoch(order, draws, &|| Ok(())).unwrap();
 }
 
-/// `--steps ENGINE ARCH ACTIVATION OPTIMIZER DROPOUT STEPS`: prints the seconds that
-/// many steps take, and those of an evaluation of 10,000 images, on noise of the size
-/// of MNIST.
+/// `--steps ENGINE ARCH ACTIVATION OPTIMIZER DROPOUT STEPS [BATCH]`: prints the seconds
+/// that many steps take, on noise of the size of MNIST, and if no batch size is asked
+/// for, those of an evaluation of 10,000 images.
 pub(crate) fn measure(arguments: &[String]) {
-    let [engine, arch, activation, optimizer, dropout, count] = arguments else {
-        panic!("--steps ENGINE ARCH ACTIVATION OPTIMIZER DROPOUT STEPS, not {arguments:?}")
+    let [engine, arch, activation, optimizer, dropout, count, batch @ ..] = arguments else {
+        panic!("--steps ENGINE ARCH ACTIVATION OPTIMIZER DROPOUT STEPS [BATCH], not {arguments:?}")
     };
+    let batch = batch.first().map(|batch| batch.parse().unwrap());
     let engines = engines();
     let engine = engines.iter().find(|e| e.name() == engine).unwrap();
     let arch = Arch::by_name(arch).unwrap();
     let hyper = Hyper {
         optimizer: Optimizer::by_name(optimizer).unwrap(),
+        batch_size: batch.unwrap_or(10),
         ..hyper(Activation::by_name(activation).unwrap(), dropout.parse().unwrap(), 1)
     };
     let dataset = noise(&arch);
@@ -79,13 +81,17 @@ pub(crate) fn measure(arguments: &[String]) {
     let mut network = engine.network(&arch, &hyper, &dataset, &weights).unwrap();
     let mut order: Vec<u32> = (0..dataset.train.len() as u32).collect();
     Stream::new(1, Purpose::Shuffle).shuffle(&mut order);
-    let batches = count.parse::<usize>().unwrap() * hyper.batch_size;
-    let order: Vec<u32> = order.into_iter().cycle().take(batches).collect();
-    let mut draws = Stream::new(1, Purpose::Dropout);
-    steps(network.as_mut(), &order[..hyper.batch_size * 10], &mut draws);
+    let images = count.parse::<usize>().unwrap() * hyper.batch_size;
+    let order: Vec<u32> = order.into_iter().cycle().take(images).collect();
+    let mut draws = Draws::new(1);
+    steps(network.as_mut(), &order[..images.min(hyper.batch_size * 10)], &mut draws);
     let begun = Instant::now();
     steps(network.as_mut(), &order, &mut draws);
     let trained = begun.elapsed().as_secs_f64();
+    if batch.is_some() {
+        println!("{trained}");
+        return;
+    }
     let begun = Instant::now();
     network.evaluate(&dataset.test).unwrap();
     println!("{trained} {}", begun.elapsed().as_secs_f64());

@@ -90,9 +90,9 @@ def executable():
     raise SystemExit("cargo built no benchmark")
 
 
-def zoolake(binary, engine, case, steps):
-    """Seconds of `steps` steps, and of the evaluation of 10,000 images."""
-    arguments = [binary, "--steps", engine, *map(str, case), str(steps)]
+def zoolake(binary, engine, case, steps, *batch):
+    """Seconds of `steps` steps, and without a batch size, of evaluating 10,000 images."""
+    arguments = [binary, "--steps", engine, *map(str, case), str(steps), *map(str, batch)]
     out = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
     return [float(seconds) for seconds in out.split()]
 

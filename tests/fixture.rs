@@ -6,7 +6,7 @@ use std::num::NonZero;
 use zoolake::arch::Arch;
 use zoolake::store::{Location, Store};
 use zoolake::train::{CandleEngine, Metrics, Observer, Runner, Sink, State, Stop, Trained};
-use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Zoo};
+use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler, Zoo};
 
 /// Model `index` of a synthetic zoo, with states 0 to `epochs`. Weight `i` of
 /// model `m` at epoch `e` is `(m + 1) (e + 1) i / 1024`: exact in `f32`.
@@ -16,6 +16,7 @@ pub(crate) fn synthetic(index: u32, epochs: usize) -> Trained {
         activation: activations[index as usize % 2],
         init: Init::Uniform,
         optimizer: if index % 4 < 2 { Optimizer::Adam } else { Optimizer::Sgd },
+        scheduler: Scheduler::Constant,
         lr: 1e-3,
         weight_decay: 0.0,
         dropout: 0.0,
@@ -25,7 +26,7 @@ pub(crate) fn synthetic(index: u32, epochs: usize) -> Trained {
         seed: u64::from(index),
     };
     let model = Model::new("synthetic", index as usize, "digits", "cnn_s", hyper);
-    let size = Arch::by_name("cnn_s").unwrap().layout().num_params();
+    let size = Arch::by_name("cnn_s").unwrap().layout().size();
     let states = (0..=epochs).map(|epoch| {
         let factor = f64::from(index + 1) * (epoch + 1) as f64;
         State {

@@ -15,9 +15,9 @@ use zoolake::dataset::{Dataset, Split};
 use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{
-    Engine, Memory, Metrics, Network, Purpose, Stream, Trained, Workplace, train_model,
+    Draws, Engine, Memory, Metrics, Network, Purpose, Stream, Trained, Workplace, train_model,
 };
-use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer};
+use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
 
 use crate::fixture::Blind;
 
@@ -60,7 +60,7 @@ impl Network for NoiseNetwork {
     fn train_epoch(
         &mut self,
         _order: &[u32],
-        _dropout: &mut Stream,
+        _draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics> {
         before_batch()?;
@@ -116,6 +116,7 @@ fn model(arch: &Arch) -> Model {
     let hyper = Hyper {
         activation: Activation::Relu,
         init: Init::KaimingUniform,
+        scheduler: Scheduler::Constant,
         optimizer: Optimizer::Adam,
         lr: 1e-3,
         weight_decay: 0.0,

@@ -1,9 +1,10 @@
 //! A store: what is committed is there, once, and says so.
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float32Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use object_store::ObjectStoreExt;
 use zoolake::Kind;
+use zoolake::arch::Arch;
 use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{Purpose, Stream};
@@ -222,4 +223,39 @@ async fn large_commits_have_several_row_groups_and_pages_of_keys() {
     }
     let epoch_pages = metadata.offset_index().unwrap()[0][1].page_locations().len();
     assert!(epoch_pages > 1, "{epoch_pages}");
+}
+
+/// A hundred tensors with dots in their names, and more values than parameters.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_residual_network_is_stored_with_its_running_statistics() {
+    let arch = Arch::by_name("resnet18_c10").unwrap();
+    let mut trained = synthetic(0, 0);
+    trained.model.arch = arch.name();
+    trained.states[0].weights =
+        (0..arch.layout().size()).map(|i| (i % 1000) as f32 / 8.0).collect::<Vec<f32>>().into();
+    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    store.writer().await.unwrap().commit(&[trained.clone()], "train").await.unwrap();
+    assert_eq!(count(&store, "SELECT num_params FROM models").await, 11_173_962);
+    assert_eq!(count(&store, "SELECT sum(size) FROM tensors").await, 11_183_562);
+    let buffers = "SELECT sum(size) FROM tensors WHERE kind = 'buffer'";
+    assert_eq!(count(&store, buffers).await, 9600);
+    let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    let vector = async |sql: &str| {
+        let rows = session.sql(sql).await.unwrap().collect().await.unwrap();
+        let values = match rows[0].column(0).data_type() {
+            DataType::FixedSizeList(..) => rows[0].column(0).as_fixed_size_list().value(0),
+            _ => rows[0].column(0).as_list::<i32>().value(0),
+        };
+        values.as_primitive::<Float32Type>().values().to_vec()
+    };
+    let weights = trained.states[0].weights.read().unwrap();
+    for tensor in ["layer2.0.downsample.1.running_var", "layer4.1.conv2.weight", "fc.bias"] {
+        let spec = arch.layout().tensors().iter().find(|spec| spec.name == tensor).unwrap();
+        let column = format!("SELECT \"{tensor}\" FROM weights_resnet18_c10");
+        assert_eq!(vector(&column).await, weights[spec.range()], "{tensor}");
+        let row = format!("SELECT weights FROM weights WHERE tensor = '{tensor}'");
+        assert_eq!(vector(&row).await, weights[spec.range()], "{tensor}");
+    }
+    assert_eq!(vector("SELECT weights FROM vectors_resnet18_c10").await, *weights);
+    assert_eq!(store.verify().await.unwrap().findings, []);
 }

@@ -1,5 +1,5 @@
-//! The parameter layout: which tensors a state has and where each one lies in
-//! the flattened vector.
+//! The layout of a state: which tensors it has and where each one lies in the
+//! flattened vector.
 
 use super::layer::Layer;
 
@@ -10,15 +10,32 @@ pub enum TensorKind {
     Weight,
     /// A bias vector.
     Bias,
+    /// The factors of a batch normalisation.
+    Scale,
+    /// The terms of a batch normalisation.
+    Shift,
+    /// The running means of a batch normalisation: followed, not trained.
+    Mean,
+    /// The running variances of a batch normalisation: followed, not trained.
+    Variance,
 }
 
 impl TensorKind {
-    /// `weight` or `bias`, as in the `kind` column of `tensors`.
+    /// `weight`, `bias`, `scale`, `shift` or `buffer`, as in the `kind` column of
+    /// `tensors`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Weight => "weight",
             Self::Bias => "bias",
+            Self::Scale => "scale",
+            Self::Shift => "shift",
+            Self::Mean | Self::Variance => "buffer",
         }
+    }
+
+    /// Whether an optimiser moves it: a parameter, not a buffer.
+    pub fn is_parameter(self) -> bool {
+        !matches!(self, Self::Mean | Self::Variance)
     }
 }
 
@@ -33,7 +50,7 @@ pub struct TensorSpec {
     pub offset: usize,
     /// Number of values.
     pub size: usize,
-    /// Weight or bias.
+    /// What it is for.
     pub kind: TensorKind,
 }
 
@@ -52,38 +69,40 @@ impl TensorSpec {
 
 /// Tensor names, shapes and offsets of an architecture, in state-dict order:
 /// layer by layer, weight before bias (spec of the published zoos, section 2.5).
+///
+/// PyTorch's state dict also counts the batches each batch normalisation has
+/// seen (`num_batches_tracked`): integers that a fixed momentum never reads, and
+/// left out here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<TensorSpec>,
-    num_params: usize,
+    size: usize,
 }
 
 impl Layout {
-    /// The layout of `layers`: convolutions are called `conv1`, `conv2`, …, and
-    /// linear layers `fc1`, `fc2`, ….
+    /// The layout of `layers`.
     pub(super) fn of(layers: &[Layer]) -> Self {
-        let (mut convs, mut linears) = (0, 0);
-        let mut layout = Self { tensors: Vec::new(), num_params: 0 };
-        for layer in layers {
-            let Some(shape) = layer.weight_shape() else { continue };
-            let name = if let Layer::Conv2d { .. } = layer {
-                convs += 1;
-                format!("conv{convs}")
-            } else {
-                linears += 1;
-                format!("fc{linears}")
-            };
-            let bias = vec![shape[0]];
-            layout.push(format!("{name}.weight"), shape, TensorKind::Weight);
-            layout.push(format!("{name}.bias"), bias, TensorKind::Bias);
-        }
+        let mut layout = Self { tensors: Vec::new(), size: 0 };
+        layout.append("", layers);
         layout
     }
 
-    fn push(&mut self, name: String, shape: Vec<usize>, kind: TensorKind) {
-        let size = shape.iter().product();
-        self.tensors.push(TensorSpec { name, shape, offset: self.num_params, size, kind });
-        self.num_params += size;
+    /// Adds the tensors of `layers`, whose names begin with `prefix`; the body of
+    /// a residual block comes before its shortcut.
+    fn append(&mut self, prefix: &str, layers: &[Layer]) {
+        for layer in layers {
+            if let Layer::Residual { name, body, shortcut } = layer {
+                let prefix = format!("{prefix}{name}.");
+                self.append(&prefix, body);
+                self.append(&prefix, shortcut);
+            }
+            for (name, shape, kind) in layer.tensors() {
+                let (offset, size) = (self.size, shape.iter().product());
+                let name = format!("{prefix}{name}");
+                self.tensors.push(TensorSpec { name, shape, offset, size, kind });
+                self.size += size;
+            }
+        }
     }
 
     /// The tensors in state-dict order.
@@ -91,8 +110,14 @@ impl Layout {
         &self.tensors
     }
 
-    /// Length of the flattened vector.
+    /// Length of the flattened vector: parameters and running statistics.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The number of parameters, which is all that is trained.
     pub fn num_params(&self) -> usize {
-        self.num_params
+        let parameters = self.tensors.iter().filter(|tensor| tensor.kind.is_parameter());
+        parameters.map(|tensor| tensor.size).sum()
     }
 }

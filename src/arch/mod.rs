@@ -1,4 +1,4 @@
-//! Architectures: a network as a list of layers, and the parameter layout that
+//! Architectures: a network as a list of layers, and the layout of its state that
 //! follows from it.
 //!
 //! Owns what a network *is*: its layers, the names, shapes and offsets of its
@@ -7,6 +7,7 @@
 mod layer;
 mod layout;
 mod published;
+mod resnet;
 
 pub use layer::Layer;
 pub use layout::{Layout, TensorKind, TensorSpec};
@@ -43,6 +44,12 @@ impl Arch {
     /// Every architecture zoolake can train, smallest first.
     pub fn all() -> &'static [Self] {
         published::all()
+    }
+
+    /// A residual network small enough for tests; its name is not for specs.
+    #[cfg(test)]
+    pub(crate) fn narrow_resnet() -> Self {
+        resnet::resnet("resnet_narrow", "", 8, [4, 6, 8, 10], 10)
     }
 
     /// The name used in specs, in the `arch` column and in table names.

@@ -1,33 +1,38 @@
 //! The architectures of "Model Zoos: A Dataset of Diverse Populations of Neural
 //! Network Models" (NeurIPS 2022), as its code defines them
-//! (`code/model_definitions/def_net.py`): stride 1, no padding, biases
-//! everywhere, pooling *before* the activation.
+//! (`code/model_definitions/def_net.py`). Its CNNs have stride 1, no padding,
+//! biases everywhere, and pooling *before* the activation.
 
 use std::sync::LazyLock;
 
 use super::layer::Layer::{self, Activation, Dropout, Flatten, MaxPool2d};
+use super::resnet::resnet18;
 use super::{Arch, Layout};
 
 const CLASSES: usize = 10;
 
 /// Every architecture, smallest first; laid out once.
 pub(super) fn all() -> &'static [Arch] {
-    static ALL: LazyLock<[Arch; 3]> = LazyLock::new(|| {
+    static ALL: LazyLock<[Arch; 6]> = LazyLock::new(|| {
         [
             cnn_s("cnn_s", "CNN(s): 3 convolutions, 2 linear layers, 28x28 grey", 1),
             cnn_s("cnn_s_rgb", "CNN(s): 3 convolutions, 2 linear layers, 28x28 colour", 3),
             cnn_m(),
+            resnet18("resnet18_c10", "ResNet-18: 32x32 colour, 10 classes", 32, 10),
+            resnet18("resnet18_c100", "ResNet-18: 32x32 colour, 100 classes", 32, 100),
+            resnet18("resnet18_c200", "ResNet-18: 64x64 colour, 200 classes", 64, 200),
         ]
     });
     &*ALL
 }
 
-fn conv(in_channels: usize, out_channels: usize, kernel: usize) -> Layer {
-    Layer::Conv2d { in_channels, out_channels, kernel }
+fn conv(name: &'static str, in_channels: usize, out_channels: usize, kernel: usize) -> Layer {
+    let (stride, padding, bias) = (1, 0, true);
+    Layer::Conv2d { name, in_channels, out_channels, kernel, stride, padding, bias }
 }
 
-fn linear(in_features: usize, out_features: usize) -> Layer {
-    Layer::Linear { in_features, out_features }
+fn linear(name: &'static str, in_features: usize, out_features: usize) -> Layer {
+    Layer::Linear { name, in_features, out_features }
 }
 
 fn arch(name: &'static str, title: &'static str, input: [usize; 3], layers: Vec<Layer>) -> Arch {
@@ -38,21 +43,21 @@ fn arch(name: &'static str, title: &'static str, input: [usize; 3], layers: Vec<
 /// Class `CNN`: the third block has neither pooling nor dropout.
 fn cnn_s(name: &'static str, title: &'static str, channels: usize) -> Arch {
     let layers = vec![
-        conv(channels, 8, 5), // 8 x 24 x 24
-        MaxPool2d,            // 8 x 12 x 12
+        conv("conv1", channels, 8, 5), // 8 x 24 x 24
+        MaxPool2d,                     // 8 x 12 x 12
         Activation,
         Dropout,
-        conv(8, 6, 5), // 6 x 8 x 8
-        MaxPool2d,     // 6 x 4 x 4
+        conv("conv2", 8, 6, 5), // 6 x 8 x 8
+        MaxPool2d,              // 6 x 4 x 4
         Activation,
         Dropout,
-        conv(6, 4, 2), // 4 x 3 x 3
+        conv("conv3", 6, 4, 2), // 4 x 3 x 3
         Activation,
         Flatten,
-        linear(36, 20),
+        linear("fc1", 36, 20),
         Activation,
         Dropout,
-        linear(20, CLASSES),
+        linear("fc2", 20, CLASSES),
     ];
     arch(name, title, [channels, 28, 28], layers)
 }
@@ -61,23 +66,23 @@ fn cnn_s(name: &'static str, title: &'static str, channels: usize) -> Arch {
 /// and column (13 to 6).
 fn cnn_m() -> Arch {
     let layers = vec![
-        conv(3, 16, 3), // 16 x 30 x 30
-        MaxPool2d,      // 16 x 15 x 15
+        conv("conv1", 3, 16, 3), // 16 x 30 x 30
+        MaxPool2d,               // 16 x 15 x 15
         Activation,
         Dropout,
-        conv(16, 32, 3), // 32 x 13 x 13
-        MaxPool2d,       // 32 x 6 x 6
+        conv("conv2", 16, 32, 3), // 32 x 13 x 13
+        MaxPool2d,                // 32 x 6 x 6
         Activation,
         Dropout,
-        conv(32, 15, 3), // 15 x 4 x 4
-        MaxPool2d,       // 15 x 2 x 2
+        conv("conv3", 32, 15, 3), // 15 x 4 x 4
+        MaxPool2d,                // 15 x 2 x 2
         Activation,
         Dropout,
         Flatten,
-        linear(60, 20),
+        linear("fc1", 60, 20),
         Activation,
         Dropout,
-        linear(20, CLASSES),
+        linear("fc2", 20, CLASSES),
     ];
     arch(
         "cnn_m",
@@ -97,7 +102,7 @@ mod tests {
         let starts = |arch: &Arch| -> Vec<usize> {
             arch.layout().tensors().iter().step_by(2).map(|tensor| tensor.offset).collect()
         };
-        let [small, rgb, medium] = all() else { panic!("three architectures") };
+        let [small, rgb, medium, ..] = all() else { panic!("three CNNs") };
         assert_eq!(small.layout().num_params(), 2464);
         assert_eq!(rgb.layout().num_params(), 2864);
         assert_eq!(medium.layout().num_params(), 10_853);
@@ -109,24 +114,37 @@ mod tests {
     #[test]
     fn layers_fit_together() {
         for arch in all() {
-            let [mut channels, mut height, mut width] = arch.input();
-            for layer in arch.layers() {
-                match *layer {
-                    Layer::Conv2d { in_channels, out_channels, kernel } => {
-                        assert_eq!(channels, in_channels, "{}", arch.name());
-                        channels = out_channels;
-                        (height, width) = (height + 1 - kernel, width + 1 - kernel);
-                    }
-                    MaxPool2d => (height, width) = (height / 2, width / 2),
-                    Flatten => (channels, height, width) = (channels * height * width, 1, 1),
-                    Layer::Linear { in_features, out_features } => {
-                        assert_eq!(channels, in_features, "{}", arch.name());
-                        channels = out_features;
-                    }
-                    Activation | Dropout => {}
-                }
-            }
-            assert_eq!(channels, arch.classes());
+            let shape = walk(arch.layers(), arch.input());
+            assert_eq!(shape, [arch.classes(), 1, 1], "{}", arch.name());
         }
+    }
+
+    /// Channels, height and width after `layers`.
+    fn walk(layers: &[Layer], shape: [usize; 3]) -> [usize; 3] {
+        layers.iter().fold(shape, |[inputs, height, width], layer| match layer {
+            Layer::Conv2d { in_channels, out_channels, kernel, stride, padding, .. } => {
+                assert_eq!(inputs, *in_channels);
+                let side = |side| (side + 2 * padding - kernel) / stride + 1;
+                [*out_channels, side(height), side(width)]
+            }
+            Layer::Residual { body, shortcut, .. } => {
+                let [through, around] =
+                    [body, shortcut].map(|layers| walk(layers, [inputs, height, width]));
+                assert_eq!(through, around);
+                through
+            }
+            Layer::BatchNorm2d { channels, .. } => {
+                assert_eq!(inputs, *channels);
+                [inputs, height, width]
+            }
+            MaxPool2d => [inputs, height / 2, width / 2],
+            Layer::GlobalAvgPool => [inputs, 1, 1],
+            Flatten => [inputs * height * width, 1, 1],
+            Layer::Linear { in_features, out_features, .. } => {
+                assert_eq!(inputs, *in_features);
+                [*out_features, 1, 1]
+            }
+            Activation | Layer::Relu | Dropout => [inputs, height, width],
+        })
     }
 }

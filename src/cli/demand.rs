@@ -30,7 +30,7 @@ pub(super) fn seconds(
 pub(super) fn memory(zoo: &Zoo, info: &Info, jobs: NonZero<usize>) -> u64 {
     let pixels: usize = zoo.arch().input().iter().product();
     let images = info.sizes.iter().sum::<usize>() * pixels * size_of::<f32>();
-    let state = zoo.arch().layout().num_params() * size_of::<f32>();
+    let state = zoo.arch().layout().size() * size_of::<f32>();
     // One in training, and up to two that wait: see `Runner`.
     let models = 3 * jobs.get() * (zoo.epochs() + 1) * state;
     // What waits for its commit, and what it is encoded into.

@@ -17,13 +17,11 @@ pub(super) struct Hardware {
     #[arg(long, value_name = "DEVICE", default_value_t = Device::Cpu)]
     device: Device,
 
-    /// How to compute: `auto` takes the fastest engine of the device, the others are there to
-    /// compare
+    /// How to compute; `auto` is the fastest engine of the device, the others serve to compare
     #[arg(long, value_enum, value_name = "ENGINE", default_value_t = EngineName::Auto)]
     engine: EngineName,
 
-    /// Models to train in lockstep with the population engine, which GPUs use [default: as many as
-    /// fit, 256 at most]
+    /// Models of a population: trained in lockstep, by the engine of GPUs [default: what fits]
     #[arg(long, value_name = "N")]
     population: Option<NonZero<usize>>,
 }

@@ -139,7 +139,7 @@ impl Train {
         let engine = engine.as_ref();
         let jobs = self.effort.jobs(engine, to_train.len());
         let (all, missing) = (models.len() as u64, to_train.len() as u64);
-        let params = zoo.arch().layout().num_params() as u64;
+        let layout = zoo.arch().layout();
         let states = zoo.epochs() as u64 + 1;
         let info = dataset::info(zoo.dataset(), Some(&self.data.dir))?;
         let seconds = tokio::task::block_in_place(|| {
@@ -166,8 +166,8 @@ impl Train {
             thousands(missing),
             zoo.epochs(),
             states,
-            thousands(params),
-            bytes(missing * states * params * 4),
+            thousands(layout.num_params() as u64),
+            bytes(missing * states * layout.size() as u64 * 4),
             duration::show(seconds),
             bytes(demand::memory(zoo, &info, jobs)),
             self.store,

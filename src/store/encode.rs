@@ -19,7 +19,7 @@ use super::schema::{EPOCHS, MODELS, TENSORS, values_field, weights_schema};
 use crate::arch::{Arch, Layout};
 use crate::error::{Error, Result};
 use crate::train::{Metrics, State, Trained};
-use crate::zoo::Optimizer;
+use crate::zoo::Scheduler;
 
 /// Row groups of about this size: large enough for sequential speed, small
 /// enough that a reader's memory stays bounded (and below the 286 MiB that some
@@ -74,13 +74,17 @@ pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
             "activation" => text(|row| row.model.hyper.activation.name()),
             "init" => text(|row| row.model.hyper.init.name()),
             "optimizer" => text(|row| row.model.hyper.optimizer.name()),
+            "scheduler" => {
+                let name = |row: &&&Trained| match row.model.hyper.scheduler {
+                    Scheduler::Constant => None,
+                    other => Some(other.name()),
+                };
+                Arc::new(StringArray::from_iter(rows.iter().map(|row| name(&row))))
+            }
             "lr" => float(|row| Some(row.model.hyper.lr)),
             "weight_decay" => float(|row| Some(row.model.hyper.weight_decay)),
             "dropout" => float(|row| Some(row.model.hyper.dropout)),
-            "momentum" => float(|row| {
-                let Optimizer::Sgd = row.model.hyper.optimizer else { return None };
-                Some(row.model.hyper.momentum)
-            }),
+            "momentum" => float(|row| row.model.hyper.momentum()),
             "batch_size" => int(|row| integer(row.model.hyper.batch_size))?,
             "epochs" => int(|row| integer(row.model.hyper.epochs))?,
             "seed" => int(|row| integer(row.model.hyper.seed))?,
@@ -136,7 +140,7 @@ pub(super) fn weights<'a>(
     trained: &[&'a Trained],
     file_bytes: usize,
 ) -> impl Iterator<Item = Result<Encoded>> + use<'a> {
-    let row_bytes = layout.num_params() * size_of::<f32>();
+    let row_bytes = layout.size() * size_of::<f32>();
     let of_file = States::sorted(trained).chunks(file_bytes / row_bytes.max(1));
     of_file.into_iter().map(move |rows| {
         let of_batch = rows.chunks(CHUNK_BYTES / row_bytes.max(1));
@@ -309,7 +313,7 @@ fn weight_properties() -> Result<WriterPropertiesBuilder> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zoo::{Activation, Hyper, Init, Model};
+    use crate::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
     use arrow::array::AsArray;
     use arrow::compute::concat_batches;
     use arrow::datatypes::{Float32Type, Int64Type};
@@ -320,6 +324,7 @@ mod tests {
             activation: Activation::Tanh,
             init: Init::Uniform,
             optimizer: Optimizer::Adam,
+            scheduler: Scheduler::Constant,
             lr: 1e-3,
             weight_decay: 0.0,
             dropout: 0.0,
@@ -334,7 +339,7 @@ mod tests {
             train: metrics,
             val: None,
             test: metrics,
-            weights: vec![(10 * seed as usize + epoch) as f32; layout.num_params()].into(),
+            weights: vec![(10 * seed as usize + epoch) as f32; layout.size()].into(),
             seconds: 1.0,
         });
         let model = Model::new("files", 0, "digits", "cnn_s", hyper);
@@ -347,7 +352,7 @@ mod tests {
         let layout = arch.layout();
         let models = [trained(1, 6, layout), trained(2, 6, layout)];
         let all: Vec<&Trained> = models.iter().collect();
-        let row_bytes = 4 * layout.num_params();
+        let row_bytes = 4 * layout.size();
         for (file_bytes, expected) in [(4 * row_bytes, vec![4, 4, 4, 2]), (1, vec![1; 14])] {
             let files: Vec<Encoded> =
                 weights(layout, &all, file_bytes).collect::<Result<_>>().unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Network};
 use super::init::initial_weights;
-use super::stream::{Purpose, Stream};
+use super::stream::{Draws, Purpose, Stream};
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::Result;
@@ -92,7 +92,7 @@ impl Calibration {
 
 /// Seconds per image of training in batches.
 fn training(network: &mut dyn Network, hyper: &Hyper) -> Result<f64> {
-    let mut draws = Stream::new(hyper.seed, Purpose::Dropout);
+    let mut draws = Draws::new(hyper.seed);
     // Whole batches once there is one.
     let more = |images: usize| match images < hyper.batch_size {
         true => (images * 2).min(hyper.batch_size),

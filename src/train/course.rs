@@ -9,7 +9,7 @@ use super::init::initial_weights;
 use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{Metrics, State, Trained};
-use super::stream::{Purpose, Stream};
+use super::stream::{Draws, Purpose, Stream};
 use super::work::{Checkpoint, Found, Workplace};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
@@ -38,9 +38,9 @@ pub fn train_model(
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Trained> {
     let _tiny_is_zero = FlushToZero::on();
-    let (hyper, num_params) = (&model.hyper, arch.layout().num_params());
+    let (hyper, size) = (&model.hyper, arch.layout().size());
     let desk = match workplace {
-        Some(workplace) => workplace.desk(model, engine.name(), num_params)?.map(Arc::new),
+        Some(workplace) => workplace.desk(model, engine.name(), size)?.map(Arc::new),
         None => None,
     };
     let go_on = || {
@@ -48,7 +48,7 @@ pub fn train_model(
         if should_stop() { Err(Error::new(Kind::Interrupted, stopped())) } else { Ok(()) }
     };
     let Found { mut states, checkpoint, problem } =
-        desk.as_ref().map(|desk| desk.find(num_params, hyper.epochs)).unwrap_or_default();
+        desk.as_ref().map(|desk| desk.find(size, hyper.epochs)).unwrap_or_default();
     if let Some(problem) = problem {
         observer.distrusted(model, &problem);
     }
@@ -74,7 +74,7 @@ struct Course<'a> {
     network: Box<dyn Network + 'a>,
     dataset: &'a Dataset,
     shuffle: Stream,
-    dropout: Stream,
+    draws: Draws,
     /// Shuffled in place, epoch by epoch.
     order: Vec<u32>,
 }
@@ -99,7 +99,7 @@ impl<'a> Course<'a> {
             network: engine.network(arch, hyper, dataset, &weights)?,
             dataset,
             shuffle: Stream::new(hyper.seed, Purpose::Shuffle),
-            dropout: Stream::new(hyper.seed, Purpose::Dropout),
+            draws: Draws::new(hyper.seed),
             order: (0..images).collect(),
         })
     }
@@ -109,12 +109,12 @@ impl<'a> Course<'a> {
         for _ in 0..epoch {
             self.shuffle.shuffle(&mut self.order);
         }
-        self.dropout.seek(checkpoint.dropout);
+        self.draws.seek(checkpoint.draws);
         self.network.remember(&checkpoint.memory)
     }
 
     fn checkpoint(&self) -> Result<Checkpoint> {
-        Ok(Checkpoint { memory: self.network.memory()?, dropout: self.dropout.position() })
+        Ok(Checkpoint { memory: self.network.memory()?, draws: self.draws.position() })
     }
 
     fn epoch(&mut self, epoch: usize, go_on: &dyn Fn() -> Result<()>) -> Result<State> {
@@ -123,7 +123,7 @@ impl<'a> Course<'a> {
             self.network.evaluate(&self.dataset.train)?
         } else {
             self.shuffle.shuffle(&mut self.order);
-            self.network.train_epoch(&self.order, &mut self.dropout, go_on)?
+            self.network.train_epoch(&self.order, &mut self.draws, go_on)?
         };
         self.state(epoch, train, begun)
     }

@@ -1,14 +1,14 @@
 //! The seam between *what* is trained and *how fast*.
 //!
 //! Everything that decides a model's fate but arithmetic (initial weights,
-//! shuffling, dropout draws, the epoch loop) lives on this side, so that two
-//! engines given the same model see the same numbers.
+//! shuffling, draws for dropout and augmentation, the epoch loop) lives on this
+//! side, so that two engines given the same model see the same numbers.
 
 use std::num::NonZero;
 
 use super::memory::Memory;
 use super::state::Metrics;
-use super::stream::Stream;
+use super::stream::Draws;
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::Result;
@@ -54,26 +54,30 @@ pub trait Together {
 /// One network in training, with its optimiser's state. Used by one thread.
 pub trait Network {
     /// Trains on the images at `order` (indices into the training split), in
-    /// batches of the model's size, the last one possibly smaller. `dropout`
+    /// batches of the model's size, the last one possibly smaller. `draws.dropout`
     /// is drawn from once per element that may be dropped, layer by layer in
     /// forward order, in `[N, C, H, W]` order, and not at all if the rate is
     /// zero; an element is kept if its draw (uniform in [0, 1)) is at least
-    /// the rate, and is then scaled by `1 / (1 - rate)`. `before_batch` is called
-    /// before each batch, and its error ends the epoch and the network's use.
+    /// the rate, and is then scaled by `1 / (1 - rate)`. Where the data set is
+    /// augmented, [`Change::draw`] takes from `draws.augment` for each image in its turn.
+    /// `before_batch` is called before each batch, and its error ends the epoch and
+    /// the network's use.
     ///
     /// Returns the running mean over the epoch, in train mode. A network that
     /// diverges returns what arithmetic gives it, NaN included: no error.
+    ///
+    /// [`Change::draw`]: super::Change::draw
     fn train_epoch(
         &mut self,
         order: &[u32],
-        dropout: &mut Stream,
+        draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics>;
 
     /// Loss and accuracy over `split`, dropout off.
     fn evaluate(&self, split: &Split) -> Result<Metrics>;
 
-    /// All parameters, flattened in layout order.
+    /// All parameters and running statistics, flattened in layout order.
     fn weights(&self) -> Result<Vec<f32>>;
 
     /// What the optimiser remembers.
@@ -92,7 +96,7 @@ pub trait Population {
     fn train_epoch(
         &mut self,
         orders: &[&[u32]],
-        dropouts: &mut [Stream],
+        draws: &mut [Draws],
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Metrics>>;
 

@@ -5,6 +5,7 @@
 //! what long models leave on disk while they train. Hands finished models to its
 //! caller; knows nothing of where they are stored.
 
+mod augment;
 mod calibration;
 mod candle;
 mod course;
@@ -17,12 +18,14 @@ mod progress;
 #[cfg(test)]
 mod promises;
 mod runner;
+mod schedule;
 mod state;
 mod stream;
 mod together;
 mod weights;
 mod work;
 
+pub use augment::Change;
 pub use calibration::Calibration;
 pub use candle::CandleEngine;
 pub use course::train_model;
@@ -33,8 +36,9 @@ pub use memory::Memory;
 pub use population::PopulationEngine;
 pub use progress::{Observer, Sink, Stop};
 pub use runner::Runner;
+pub use schedule::{Pace, Schedule};
 pub use state::{Metrics, State, Status, Trained};
-pub use stream::{Purpose, Stream};
+pub use stream::{Draws, Purpose, Stream};
 pub use weights::{Kept, Weights};
 pub use work::Workplace;
 

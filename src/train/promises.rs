@@ -3,9 +3,7 @@
 use std::cell::Cell;
 
 use super::candle::fixtures::{dataset, go_on, hyper, weights};
-use super::{
-    CandleEngine, Engine, Isa, KernelEngine, PopulationEngine, Purpose, Stream, initial_weights,
-};
+use super::{CandleEngine, Draws, Engine, Isa, KernelEngine, PopulationEngine, initial_weights};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::Error;
@@ -26,10 +24,10 @@ fn train(engine: &dyn Engine, hyper: &Hyper, dataset: &Dataset, order: &[u32]) -
     let arch = Arch::by_name("cnn_s").unwrap();
     let start = initial_weights(arch.layout(), hyper);
     let mut network = engine.network(&arch, hyper, dataset, &start).unwrap();
-    let mut dropout = Stream::new(hyper.seed, Purpose::Dropout);
+    let mut draws = Draws::new(hyper.seed);
     let mut bits = Vec::new();
     for _ in 0..2 {
-        let train = network.train_epoch(order, &mut dropout, &go_on).unwrap();
+        let train = network.train_epoch(order, &mut draws, &go_on).unwrap();
         let test = network.evaluate(&dataset.test).unwrap();
         let metrics = [train.loss, train.accuracy, test.loss, test.accuracy];
         bits.extend(metrics.map(f64::to_bits));
@@ -63,10 +61,10 @@ fn the_last_batch_may_be_smaller_and_an_epoch_may_be_empty() {
     for engine in engines() {
         let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
         assert_eq!(network.weights().unwrap(), start);
-        let mut dropout = Stream::new(1, Purpose::Dropout);
-        assert!(network.train_epoch(&[], &mut dropout, &go_on).unwrap().loss.is_nan());
+        let mut draws = Draws::new(1);
+        assert!(network.train_epoch(&[], &mut draws, &go_on).unwrap().loss.is_nan());
         let order = [0, 1, 2, 3, 4, 5, 6];
-        let metrics = network.train_epoch(&order, &mut dropout, &go_on).unwrap();
+        let metrics = network.train_epoch(&order, &mut draws, &go_on).unwrap();
         assert!((metrics.accuracy * 7.0).fract().abs() < 1e-9, "{metrics:?}");
         assert_ne!(network.weights().unwrap(), start);
     }
@@ -85,9 +83,9 @@ fn a_network_that_diverges_says_so_in_numbers() {
             for activation in Activation::NAMES {
                 let hyper = Hyper { optimizer, lr: 1e30, ..hyper(activation, 5) };
                 let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
-                let mut dropout = Stream::new(1, Purpose::Dropout);
+                let mut draws = Draws::new(1);
                 for _ in 0..3 {
-                    network.train_epoch(&order, &mut dropout, &go_on).unwrap();
+                    network.train_epoch(&order, &mut draws, &go_on).unwrap();
                     network.evaluate(&dataset.test).unwrap();
                 }
                 let network = engine.network(&arch, &hyper, &dataset, &spoilt).unwrap();
@@ -109,8 +107,8 @@ fn what_does_not_fit_is_an_error() {
         assert!(engine.network(&arch, &hyper, &data, &[0.0; 3]).is_err());
         assert!(engine.network(&other, &hyper, &data, &weights(&other)).is_err());
         let mut network = engine.network(&arch, &hyper, &data, &start).unwrap();
-        let mut dropout = Stream::new(1, Purpose::Dropout);
-        let error = network.train_epoch(&[4], &mut dropout, &go_on).unwrap_err();
+        let mut draws = Draws::new(1);
+        let error = network.train_epoch(&[4], &mut draws, &go_on).unwrap_err();
         assert!(error.to_string().contains("`4`"), "{error}");
     }
 }
@@ -123,14 +121,14 @@ fn a_network_goes_on_from_its_memory_bit_for_bit() {
     for engine in engines() {
         for optimizer in [Optimizer::Adam, Optimizer::Sgd] {
             let hyper = Hyper { optimizer, dropout: 0.2, ..hyper("tanh", 5) };
-            let mut dropout = Stream::new(1, Purpose::Dropout);
+            let mut draws = Draws::new(1);
             let mut whole = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
-            whole.train_epoch(&order, &mut dropout, &go_on).unwrap();
+            whole.train_epoch(&order, &mut draws, &go_on).unwrap();
             let start = whole.weights().unwrap();
             let mut resumed = engine.network(&arch, &hyper, &dataset, &start).unwrap();
             resumed.remember(&whole.memory().unwrap()).unwrap();
-            let mut same_draws = dropout.clone();
-            let metrics = whole.train_epoch(&order, &mut dropout, &go_on).unwrap();
+            let mut same_draws = draws.clone();
+            let metrics = whole.train_epoch(&order, &mut draws, &go_on).unwrap();
             assert_eq!(resumed.train_epoch(&order, &mut same_draws, &go_on).unwrap(), metrics);
             assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
             assert_eq!(resumed.memory().unwrap(), whole.memory().unwrap());
@@ -156,8 +154,8 @@ fn an_epoch_stops_between_batches() {
             batches.set(batches.get() + 1);
             if batches.get() == 3 { Err(Error::invalid("enough")) } else { Ok(()) }
         };
-        let mut dropout = Stream::new(1, Purpose::Dropout);
-        let error = network.train_epoch(&order, &mut dropout, &stop_at_third).unwrap_err();
+        let mut draws = Draws::new(1);
+        let error = network.train_epoch(&order, &mut draws, &stop_at_third).unwrap_err();
         assert_eq!((error.to_string().as_str(), batches.get()), ("enough", 3));
     }
 }

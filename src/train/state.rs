@@ -24,7 +24,7 @@ pub struct State {
     pub val: Option<Metrics>,
     /// Evaluation on the test split.
     pub test: Metrics,
-    /// All parameters, flattened in layout order.
+    /// All parameters and running statistics, flattened in layout order.
     pub weights: Weights,
     /// Wall-clock seconds of the epoch: training and evaluation.
     pub seconds: f64,

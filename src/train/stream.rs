@@ -1,13 +1,13 @@
 //! Randomness: every draw of a model comes from its seed.
 //!
-//! One ChaCha8 stream each for initialisation, shuffling and dropout, so that
+//! One ChaCha8 stream each for initialisation, shuffling, dropout and augmentation, so that
 //! (for instance) changing the dropout rate leaves the batches as they were.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::random::shuffle;
+use crate::random::{below, shuffle};
 
 /// What a stream of random numbers is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Purpose {
     Shuffle = 2,
     /// Which activations are dropped.
     Dropout = 3,
+    /// How training images are changed.
+    Augment = 4,
 }
 
 /// A seeded stream of random numbers.
@@ -59,9 +61,43 @@ impl Stream {
         StandardNormal.sample(&mut self.0)
     }
 
+    /// Uniform among the integers below `bound`, which is positive and fits `u32`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        below(&mut self.0, bound as u32) as usize
+    }
+
     /// Puts `items` into a uniformly random order.
     pub fn shuffle(&mut self, items: &mut [u32]) {
         shuffle(&mut self.0, items);
+    }
+}
+
+/// The streams that training draws from, batch by batch.
+#[derive(Debug, Clone)]
+pub struct Draws {
+    /// For dropout.
+    pub dropout: Stream,
+    /// For augmentation.
+    pub augment: Stream,
+}
+
+impl Draws {
+    /// The streams of the model with `seed`.
+    pub fn new(seed: u64) -> Self {
+        let [dropout, augment] =
+            [Purpose::Dropout, Purpose::Augment].map(|purpose| Stream::new(seed, purpose));
+        Self { dropout, augment }
+    }
+
+    /// Where the streams stand, for [`Draws::seek`].
+    pub fn position(&self) -> [u128; 2] {
+        [self.dropout.position(), self.augment.position()]
+    }
+
+    /// Goes on from where streams of the same seed stood.
+    pub fn seek(&mut self, [dropout, augment]: [u128; 2]) {
+        self.dropout.seek(dropout);
+        self.augment.seek(augment);
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::engine::{Engine, Together};
 use super::init::initial_weights;
+use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{State, Trained};
-use super::stream::{Purpose, Stream};
+use super::stream::{Draws, Purpose, Stream};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::{Error, Kind, Result};
@@ -57,9 +58,11 @@ pub(super) fn train_together(
     let weights: Vec<_> =
         hypers.iter().map(|hyper| initial_weights(arch.layout(), hyper)).collect();
     let mut population = together.population(arch, hypers, dataset, &weights)?;
-    let streams = |purpose| models.iter().map(move |model| Stream::new(model.hyper.seed, purpose));
-    let mut shuffles: Vec<Stream> = streams(Purpose::Shuffle).collect();
-    let mut dropouts: Vec<Stream> = streams(Purpose::Dropout).collect();
+    let _tiny_is_zero = FlushToZero::on();
+    let seeds = || models.iter().map(|model| model.hyper.seed);
+    let mut shuffles: Vec<Stream> =
+        seeds().map(|seed| Stream::new(seed, Purpose::Shuffle)).collect();
+    let mut draws: Vec<Draws> = seeds().map(Draws::new).collect();
     let images = u32::try_from(dataset.train.len())
         .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
     let mut orders = vec![(0..images).collect::<Vec<u32>>(); models.len()];
@@ -80,7 +83,7 @@ pub(super) fn train_together(
                 .zip(&mut orders)
                 .for_each(|(shuffle, order)| shuffle.shuffle(order));
             let orders: Vec<&[u32]> = orders.iter().map(Vec::as_slice).collect();
-            population.train_epoch(&orders, &mut dropouts, &go_on)?
+            population.train_epoch(&orders, &mut draws, &go_on)?
         };
         let val = dataset.val.as_ref().map(|split| population.evaluate(split)).transpose()?;
         let test = population.evaluate(&dataset.test)?;

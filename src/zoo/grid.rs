@@ -1,7 +1,8 @@
 //! A grid of hyperparameters and the order in which it is walked.
 
-use super::hyper::{Activation, Hyper, Init, Optimizer};
+use super::hyper::{Activation, Hyper, Init, Optimizer, Scheduler};
 use super::seeds::Seeds;
+use crate::error::{Error, Result};
 
 /// The values of each axis. The model at index 0 has the first value of every
 /// axis.
@@ -13,6 +14,8 @@ pub struct Grid {
     pub init: Vec<Init>,
     /// Values of `optimizer`.
     pub optimizer: Vec<Optimizer>,
+    /// Values of `scheduler`.
+    pub scheduler: Vec<Scheduler>,
     /// Values of `lr`.
     pub lr: Vec<f64>,
     /// Values of `weight_decay`.
@@ -50,7 +53,7 @@ impl Grid {
     /// `optim::lr`, `optim::optimizer`, `optim::wd`, `seed`) and turns the first
     /// one fastest (specification, section 1.3). Axes that no published zoo
     /// varies stand where they do not disturb that order: before the seed.
-    fn axis_lengths(&self) -> [usize; 8] {
+    fn axis_lengths(&self) -> [usize; 9] {
         [
             self.dropout.len(),
             self.init.len(),
@@ -60,7 +63,26 @@ impl Grid {
             self.weight_decay.len(),
             self.momentum.len(),
             self.batch_size.len(),
+            self.scheduler.len(),
         ]
+    }
+
+    /// An error if momenta are to be compared where nothing depends on them: the
+    /// models would be the same.
+    pub(super) fn momentum_counts(&self) -> Result<()> {
+        let ignored = if self.optimizer.contains(&Optimizer::Adam) {
+            "`optimizer` has `adam`, which ignores it: put `sgd`"
+        } else if self.scheduler.contains(&Scheduler::OneCycle) {
+            "`scheduler` has `one_cycle`, which sets it: put `constant`"
+        } else {
+            return Ok(());
+        };
+        match self.momentum.len() {
+            0 | 1 => Ok(()),
+            _ => Err(Error::invalid(format!(
+                "`momentum` has several values and {ignored} with these values into a zoo of its own"
+            ))),
+        }
     }
 
     /// The hyperparameters of a cell with one `seed`, in the published order:
@@ -81,6 +103,7 @@ impl Grid {
             weight_decay: self.weight_decay[place[5]],
             momentum: self.momentum[place[6]],
             batch_size: self.batch_size[place[7]],
+            scheduler: self.scheduler[place[8]],
             epochs,
             seed,
         }
@@ -104,6 +127,7 @@ mod tests {
             ],
             init: vec![Init::Uniform, Init::Normal, Init::KaimingUniform, Init::KaimingNormal],
             optimizer: vec![Optimizer::Adam, Optimizer::Sgd],
+            scheduler: vec![Scheduler::Constant],
             lr: vec![1e-3, 1e-4],
             weight_decay: vec![1e-3, 1e-4],
             dropout: vec![0.0, 0.5],

@@ -77,6 +77,17 @@ named_choice! {
     }
 }
 
+named_choice! {
+    /// How the learning rate moves during training.
+    Scheduler, "scheduler" {
+        /// It does not.
+        Constant = "constant",
+        /// PyTorch's `OneCycleLR` with its defaults, stepped after every batch: `lr`
+        /// is the largest rate, and the momentum moves between 0.95 and 0.85.
+        OneCycle = "one_cycle",
+    }
+}
+
 /// Everything besides data and architecture that decides how a model turns out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hyper {
@@ -86,13 +97,15 @@ pub struct Hyper {
     pub init: Init,
     /// Update rule.
     pub optimizer: Optimizer,
-    /// Learning rate, constant over training.
+    /// How the learning rate moves.
+    pub scheduler: Scheduler,
+    /// Learning rate; the largest one if it moves.
     pub lr: f64,
     /// Coupled L2 factor.
     pub weight_decay: f64,
     /// Probability that an activation is dropped in training, in [0, 1).
     pub dropout: f64,
-    /// Momentum of SGD; Adam ignores it.
+    /// Momentum of SGD. Adam ignores it, and so does a scheduler that moves it.
     pub momentum: f64,
     /// Images per step; the last batch of an epoch may be smaller.
     pub batch_size: usize,
@@ -107,9 +120,17 @@ impl Hyper {
     /// that has `other`: every step of both does the same to other numbers.
     pub fn trains_with(&self, other: &Self) -> bool {
         let kind = |hyper: &Self| {
-            let Self { activation, optimizer, batch_size, epochs, .. } = *hyper;
-            (activation, optimizer, batch_size, epochs, hyper.dropout > 0.0)
+            let Self { activation, optimizer, scheduler, batch_size, epochs, .. } = *hyper;
+            (activation, optimizer, scheduler, batch_size, epochs, hyper.dropout > 0.0)
         };
         kind(self) == kind(other)
+    }
+
+    /// The momentum, if there is one that counts.
+    pub fn momentum(&self) -> Option<f64> {
+        match (self.optimizer, self.scheduler) {
+            (Optimizer::Sgd, Scheduler::Constant) => Some(self.momentum),
+            (Optimizer::Adam, _) | (_, Scheduler::OneCycle) => None,
+        }
     }
 }

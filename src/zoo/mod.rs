@@ -30,7 +30,7 @@ mod spec;
 
 pub use catalogue::{Published, published};
 pub use grid::Grid;
-pub use hyper::{Activation, Hyper, Init, Optimizer};
+pub use hyper::{Activation, Hyper, Init, Optimizer, Scheduler};
 pub use model::Model;
 pub use seeds::Seeds;
 pub use shard::Shard;

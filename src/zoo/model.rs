@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::hyper::{Hyper, Optimizer};
+use super::hyper::{Hyper, Scheduler};
 
 /// A model to train or trained: its place in a zoo and its hyperparameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,12 +46,17 @@ impl Model {
 /// decimal, so `1e-3` and `0.001` are one model. The first line versions it.
 fn model_id(zoo: &str, dataset: &str, arch: &str, hyper: &Hyper) -> i64 {
     let Hyper { activation, init, optimizer, lr, weight_decay, dropout, .. } = hyper;
-    // What Adam ignores does not make another model.
-    let momentum = if *optimizer == Optimizer::Sgd { hyper.momentum } else { 0.0 };
+    // What is ignored does not make another model.
+    let momentum = hyper.momentum().unwrap_or(0.0);
+    // Ids are older than schedulers: the one there was is not mentioned.
+    let scheduler = match hyper.scheduler {
+        Scheduler::Constant => String::new(),
+        other => format!("scheduler={}\n", other.name()),
+    };
     let canonical = format!(
         "zoolake model 1\nzoo={zoo:?}\ndataset={dataset:?}\narch={arch}\nactivation={}\ninit={}\n\
          optimizer={}\nlr={lr:?}\nweight_decay={weight_decay:?}\ndropout={dropout:?}\n\
-         momentum={momentum:?}\nbatch_size={}\nepochs={}\nseed={}\n",
+         momentum={momentum:?}\nbatch_size={}\nepochs={}\nseed={}\n{scheduler}",
         activation.name(),
         init.name(),
         optimizer.name(),
@@ -76,6 +81,7 @@ mod tests {
             activation: Activation::Tanh,
             init: Init::Uniform,
             optimizer: Optimizer::Adam,
+            scheduler: Scheduler::Constant,
             lr: 3e-4,
             weight_decay: 0.0,
             dropout: 0.0,
@@ -101,5 +107,13 @@ mod tests {
         assert_ne!(id("a", 0, hyper(1)), id("b", 0, hyper(1)));
         assert_ne!(id("a", 0, hyper(1)), id("a", 0, hyper(2)));
         assert_ne!(id("a", 0, hyper(1)), id("a", 0, Hyper { epochs: 51, ..hyper(1) }));
+        let one_cycle = |momentum| Hyper {
+            optimizer: Optimizer::Sgd,
+            scheduler: Scheduler::OneCycle,
+            momentum,
+            ..hyper(1)
+        };
+        assert_ne!(id("a", 0, hyper(1)), id("a", 0, one_cycle(0.9)));
+        assert_eq!(id("a", 0, one_cycle(0.5)), id("a", 0, one_cycle(0.9)));
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Value;
 
 use super::grid::Grid;
-use super::hyper::{Activation, Init, Optimizer};
+use super::hyper::{Activation, Init, Optimizer, Scheduler};
 use super::model::Model;
 use super::seeds::Seeds;
 use crate::arch::Arch;
@@ -44,6 +44,7 @@ struct HyperTable {
     activation: Value,
     init: Value,
     optimizer: Value,
+    scheduler: Option<Value>,
     lr: Value,
     weight_decay: Option<Value>,
     dropout: Option<Value>,
@@ -69,12 +70,7 @@ impl Zoo {
         if let Seeds::Same(seeds) = &zoo.grid.seeds {
             distinct("seeds", seeds)?;
         }
-        if zoo.grid.optimizer.contains(&Optimizer::Adam) && zoo.grid.momentum.len() > 1 {
-            return Err(Error::invalid(
-                "`momentum` has several values and `optimizer` has `adam`, which ignores it: \
-                 put `sgd` with these values into a zoo of its own",
-            ));
-        }
+        zoo.grid.momentum_counts()?;
         match zoo.grid.len() {
             Some(models) if models <= MAX_MODELS => Ok(zoo),
             _ => Err(Error::invalid(format!(
@@ -131,6 +127,8 @@ impl HyperTable {
             Some(value) => value.clone(),
             None => Value::Float(default),
         };
+        let constant = || Value::String(Scheduler::Constant.name().to_owned());
+        let scheduler = self.scheduler.clone().unwrap_or_else(constant);
         let batch_size = self.batch_size.clone().unwrap_or(Value::Integer(10));
         let unit = |value: f64| (0.0..1.0).contains(&value);
         Ok(Grid {
@@ -141,6 +139,7 @@ impl HyperTable {
             optimizer: axis("optimizer", &self.optimizer, |value| {
                 Optimizer::by_name(&text(value))
             })?,
+            scheduler: axis("scheduler", &scheduler, |value| Scheduler::by_name(&text(value)))?,
             lr: numbers("lr", &self.lr, "a number above 0", |lr| lr > 0.0)?,
             weight_decay: numbers(
                 "weight_decay",
@@ -337,7 +336,12 @@ mod tests {
             (
                 "\"cnn_s\"",
                 "\"resnet\"",
-                "unknown arch `resnet`: expected one of `cnn_s`, `cnn_s_rgb`, `cnn_m`",
+                "unknown arch `resnet`: expected one of `cnn_s`, `cnn_s_rgb`, `cnn_m`, `resnet18_c10`, `resnet18_c100`, `resnet18_c200`",
+            ),
+            (
+                "lr = [1e-3, 1]",
+                "lr = 1\n scheduler = \"cosine\"",
+                "unknown scheduler `cosine`: expected one of `constant`, `one_cycle`",
             ),
             ("epochs = 2", "epochs = 0", "epochs `0`: expected an integer from 1 to 1000000"),
             (
@@ -397,6 +401,9 @@ mod tests {
         assert!(
             Zoo::from_toml(&text).unwrap_err().to_string().contains("`adam`, which ignores it")
         );
+        let text = varied.replace("\"sgd\"", "\"sgd\"\nscheduler = \"one_cycle\"");
+        let message = Zoo::from_toml(&text).unwrap_err().to_string();
+        assert!(message.contains("`one_cycle`, which sets it"), "{message}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub const TENSORS: TableSchema = TableSchema {
         required("offset", Int64, "Index of its first value in the flattened vector."),
         required("size", Int64, "Number of values."),
         required("shape", Utf8, "Shape in C order, as JSON: `[8, 1, 5, 5]`."),
-        required("kind", Utf8, "`weight` or `bias`."),
+        required(
+            "kind",
+            Utf8,
+            "`weight`, `bias`; of a batch normalisation `scale`, `shift`, and `buffer`: running statistics, which are not trained.",
+        ),
     ],
 };

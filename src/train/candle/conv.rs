@@ -1,16 +1,43 @@
-//! Convolution, stride 1, no padding, with bias.
+//! Convolution.
 //!
 //! Activations are `[C, N, H, W]`, channels outermost, so that a layer's output
-//! is one matrix product per image: weight `[out, in*k*k]` times the image's
-//! patches `[in*k*k, oh*ow]` (im2col). candle's own convolution is several times
-//! slower backwards. Patches are made again for the backward pass rather than
-//! kept: those of one image stay in the cache, those of a batch do not.
+//! is one matrix product: weight `[out, in*k*k]` times the patches of all
+//! positions. Patches are made again for the backward pass rather than kept:
+//! those of a few channels stay in the cache, those of a batch do not. The
+//! gradient of the input is a convolution too, of the output's gradient.
+//!
+//! Not candle's own: it is several times slower backwards.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::element::{Element, storage, values, with_element};
-use super::matmul::{Matrix, add_product, add_product_transposed, transposed};
+use super::matmul::Matrix;
+use super::patches::Patches;
+use super::tile::{WIDTH, add_panel_product};
+
+/// Terms of a product that are summed at a time: a panel of as many rows stays
+/// in the first-level cache.
+const DEPTH: usize = 288;
+
+/// Values of patches that are kept for the gradient of the weight at a time.
+const PATCH_VALUES: usize = 64 << 10;
+
+/// Positions in a group of images for the gradient of the weight: enough to
+/// spread what a tile costs beside its sums.
+const POSITIONS: usize = 1024;
+
+/// The convolution of `x` `[C, N, H, W]` with a weight `[O, C, k, k]`, plus a bias
+/// `[O]` if there is one: `[O, N, OH, OW]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conv2d {
+    /// Pixels from one position to the next.
+    pub(super) stride: usize,
+    /// Rows and columns of zeros on each side.
+    pub(super) padding: usize,
+    /// Whether the gradient of `x` is wanted: not if `x` are the images.
+    pub(super) input_gradient: bool,
+}
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -21,137 +48,278 @@ struct Geometry {
     width: usize,
     outputs: usize,
     kernel: usize,
+    stride: usize,
+    padding: usize,
 }
 
 impl Geometry {
-    fn new(x: &[usize], weight: &[usize]) -> Result<Self> {
+    fn new(x: &[usize], weight: &[usize], conv: Conv2d) -> Result<Self> {
+        let Conv2d { stride, padding, .. } = conv;
         match (x, weight) {
             (&[inputs, images, height, width], &[outputs, in_channels, kernel, across])
                 if in_channels == inputs
                     && across == kernel
-                    && (1..=height.min(width)).contains(&kernel) =>
+                    && stride > 0
+                    && (1..=height.min(width) + 2 * padding).contains(&kernel) =>
             {
-                Ok(Self { inputs, images, height, width, outputs, kernel })
+                Ok(Self { inputs, images, height, width, outputs, kernel, stride, padding })
             }
             _ => bail!("cannot convolve {x:?} with {weight:?}"),
         }
     }
 
-    fn out_height(&self) -> usize {
-        self.height + 1 - self.kernel
+    /// Height and width of the output.
+    fn grid(&self) -> [usize; 2] {
+        [self.height, self.width]
+            .map(|side| (side + 2 * self.padding - self.kernel) / self.stride + 1)
     }
 
-    fn out_width(&self) -> usize {
-        self.width + 1 - self.kernel
+    fn shape(&self) -> [usize; 4] {
+        let [height, width] = self.grid();
+        [self.outputs, self.images, height, width]
     }
 
-    /// Positions of one image's output.
+    /// Positions of all images.
     fn positions(&self) -> usize {
-        self.out_height() * self.out_width()
+        self.shape()[1..].iter().product()
     }
 
-    /// Values one position depends on.
-    fn patch(&self) -> usize {
-        self.inputs * self.kernel * self.kernel
+    /// What the output's positions see of the input, in the order of a weight.
+    fn patches(&self) -> Patches {
+        let Self { inputs: channels, images, height, width, stride: step, .. } = *self;
+        let from = |at: usize| at as isize - self.padding as isize;
+        let row = |ky| (0..self.kernel).map(move |kx| [from(ky), from(kx)]);
+        let taps = (0..self.kernel).flat_map(row).collect();
+        Patches { channels, images, height, width, grid: self.grid(), step, taps }
     }
 
-    /// Calls `visit` with where each row of the patch matrix of `image` lies in
-    /// `x`: for every (channel, ky, kx, output row), in that order, the index of
-    /// the first of `out_width` consecutive values.
-    fn for_each_row(&self, image: usize, mut visit: impl FnMut(usize)) {
-        for channel in 0..self.inputs {
-            let plane = (channel * self.images + image) * self.height * self.width;
-            for ky in 0..self.kernel {
-                for kx in 0..self.kernel {
-                    for y in 0..self.out_height() {
-                        visit(plane + (y + ky) * self.width + kx);
+    fn forward<T: Element>(&self, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+        let positions = self.positions();
+        let mut out = Vec::with_capacity(self.outputs * positions);
+        match bias {
+            Some(bias) => bias.iter().for_each(|value| out.resize(out.len() + positions, *value)),
+            None => out.resize(self.outputs * positions, T::zero()),
+        }
+        add_convolution(&mut out, &self.patches(), x, weight, self.outputs);
+        out
+    }
+
+    /// The gradient of the input. Pixels whose row and column leave the same rest
+    /// when divided by the stride see the output's gradient through the same
+    /// entries of the kernel: a convolution for each pair of rests.
+    fn input_gradient<T: Element>(&self, weight: &[T], gradient: &[T]) -> Vec<T> {
+        let Self { inputs, images, height, width, stride, .. } = *self;
+        if stride == 1 {
+            return self.input_gradient_at([0, 0], weight, gradient).1;
+        }
+        let mut out = vec![T::zero(); inputs * images * height * width];
+        for rest in (0..stride * stride).map(|i| [i / stride, i % stride]) {
+            let ([rows, columns], values) = self.input_gradient_at(rest, weight, gradient);
+            let values = values.chunks_exact((rows * columns).max(1));
+            for (plane, values) in out.chunks_exact_mut(height * width).zip(values) {
+                let lines = plane.chunks_exact_mut(width).skip(rest[0]).step_by(stride);
+                for (line, values) in lines.zip(values.chunks_exact(columns)) {
+                    let pixels = line.iter_mut().skip(rest[1]).step_by(stride);
+                    pixels.zip(values).for_each(|(pixel, value)| *pixel = *value);
+                }
+            }
+        }
+        out
+    }
+
+    /// The gradient of the pixels with one pair of rests, and how many rows and
+    /// columns of them there are.
+    fn input_gradient_at<T: Element>(
+        &self,
+        rest: [usize; 2],
+        weight: &[T],
+        gradient: &[T],
+    ) -> ([usize; 2], Vec<T>) {
+        let Self { inputs, images, outputs, kernel, stride, padding, .. } = *self;
+        let sides = [self.height, self.width];
+        let grid: [usize; 2] =
+            std::array::from_fn(|axis| sides[axis].saturating_sub(rest[axis]).div_ceil(stride));
+        // Position y sees pixel s*y + k - p through entry k: pixel s*q + r is
+        // seen by position q + (r + p - k) / s, if that is whole.
+        let seen = |axis: usize, k: usize| {
+            let distance = (rest[axis] + padding) as isize - k as isize;
+            (distance % stride as isize == 0).then_some(distance / stride as isize)
+        };
+        let entries = (0..kernel * kernel).map(|entry| (entry, entry / kernel, entry % kernel));
+        let (entries, taps): (Vec<usize>, Vec<[isize; 2]>) = entries
+            .filter_map(|(entry, ky, kx)| Some((entry, [seen(0, ky)?, seen(1, kx)?])))
+            .unzip();
+        let mut turned = Vec::with_capacity(inputs * outputs * entries.len());
+        for input in 0..inputs {
+            for output in 0..outputs {
+                let kernel = &weight[(output * inputs + input) * kernel * kernel..];
+                turned.extend(entries.iter().map(|entry| kernel[*entry]));
+            }
+        }
+        let [height, width] = self.grid();
+        let patches = Patches { channels: outputs, images, height, width, grid, step: 1, taps };
+        let mut out = vec![T::zero(); inputs * images * patches.positions()];
+        add_convolution(&mut out, &patches, gradient, &turned, inputs);
+        (grid, out)
+    }
+
+    /// The gradient of the weight: the output's gradient times the transposed
+    /// patches. Computed transposed, 16 outputs side by side.
+    fn weight_gradient<T: Element>(&self, x: &[T], gradient: &[T]) -> Vec<T> {
+        let patches = self.patches();
+        let (taps, positions) = (patches.taps.len(), patches.positions());
+        let depth = self.inputs * taps;
+        let group = (POSITIONS / positions.max(1)).clamp(1, self.images.max(1));
+        let block = (PATCH_VALUES / (taps * group * positions)).clamp(1, self.inputs);
+        let mut frames = patches.frames(block, group);
+        let mut seen = vec![T::zero(); block * taps * group * positions];
+        let panels = self.outputs.div_ceil(WIDTH);
+        let mut sums = vec![[T::zero(); WIDTH]; panels * depth];
+        let mut upstream = vec![[T::zero(); WIDTH]; panels * group * positions];
+        for images in blocks(self.images, group) {
+            let places = images.len() * positions;
+            self.transpose(gradient, images.start * positions, places, &mut upstream);
+            for channels in blocks(self.inputs, block) {
+                frames.fill(x, channels.clone(), images.clone());
+                frames.copy(0..places, &mut seen, places);
+                let rows = channels.len() * taps;
+                // A part of a panel at a time stays in the first-level cache.
+                for part in blocks(places, DEPTH) {
+                    let (first, length) = (part.start, part.len());
+                    let seen = Matrix::columns_of(&seen, rows, places, first, length);
+                    for panel in 0..panels {
+                        let out = &mut sums[panel * depth + channels.start * taps..][..rows];
+                        let upstream = &upstream[panel * places..][part.clone()];
+                        add_panel_product(out.as_flattened_mut(), WIDTH, WIDTH, seen, upstream);
                     }
                 }
             }
         }
+        let row = |output: usize| {
+            let sums = &sums[output / WIDTH * depth..][..depth];
+            sums.iter().map(move |sums| sums[output % WIDTH])
+        };
+        (0..self.outputs).flat_map(row).collect()
     }
 
-    /// The patches of one image as the columns of `[patch, positions]`.
-    fn im2col<T: Element>(&self, x: &[T], image: usize, columns: &mut Vec<T>) {
-        columns.clear();
-        let width = self.out_width();
-        self.for_each_row(image, |start| columns.extend_from_slice(&x[start..start + width]));
-    }
-
-    /// The reverse of [`Self::im2col`]: adds each value to where it came from.
-    fn col2im<T: Element>(&self, columns: &[T], image: usize, x: &mut [T]) {
-        let width = self.out_width();
-        let mut rows = columns.chunks_exact(width);
-        self.for_each_row(image, |start| {
-            let row = rows.next().unwrap_or_default();
-            for (sum, value) in x[start..start + width].iter_mut().zip(row) {
-                *sum += *value;
+    /// `count` positions from `first` on of the output's gradient as panels: one
+    /// after the other, 16 outputs side by side.
+    fn transpose<T: Element>(
+        &self,
+        gradient: &[T],
+        first: usize,
+        count: usize,
+        panels: &mut [[T; WIDTH]],
+    ) {
+        let planes = gradient.chunks_exact(self.positions());
+        for (output, plane) in planes.enumerate() {
+            let panel = panels[output / WIDTH * count..][..count].iter_mut();
+            for (place, value) in panel.zip(&plane[first..first + count]) {
+                place[output % WIDTH] = *value;
             }
-        });
-    }
-
-    /// What the output positions of one image are in a matrix over the output
-    /// channels of all images.
-    fn of_image<'a, T: Element>(&self, values: &'a [T], image: usize) -> Matrix<'a, T> {
-        let positions = self.positions();
-        let stride = self.images * positions;
-        Matrix::columns_of(values, self.outputs, stride, image * positions, positions)
-    }
-
-    fn forward<T: Element>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
-        let (positions, patch) = (self.positions(), self.patch());
-        let stride = self.images * positions;
-        let mut out = Vec::with_capacity(self.outputs * stride);
-        for value in bias {
-            out.resize(out.len() + stride, *value);
         }
-        let weight = Matrix::new(weight, self.outputs, patch);
-        let mut columns = Vec::with_capacity(patch * positions);
-        for image in 0..self.images {
-            self.im2col(x, image, &mut columns);
-            let columns = Matrix::new(&columns, patch, positions);
-            add_product(&mut out[image * positions..], stride, weight, columns);
-        }
-        out
-    }
-
-    fn weight_gradient<T: Element>(&self, x: &[T], gradient: &[T]) -> Vec<T> {
-        let (positions, patch) = (self.positions(), self.patch());
-        let mut out = vec![T::zero(); self.outputs * patch];
-        let mut columns = Vec::with_capacity(patch * positions);
-        for image in 0..self.images {
-            self.im2col(x, image, &mut columns);
-            let columns = Matrix::new(&columns, patch, positions);
-            add_product_transposed(&mut out, patch, self.of_image(gradient, image), columns);
-        }
-        out
-    }
-
-    fn input_gradient<T: Element>(&self, weight: &[T], gradient: &[T]) -> Vec<T> {
-        let (positions, patch) = (self.positions(), self.patch());
-        let weight = transposed(weight, self.outputs, patch);
-        let weight = Matrix::new(&weight, patch, self.outputs);
-        let mut out = vec![T::zero(); self.inputs * self.images * self.height * self.width];
-        let mut columns = vec![T::zero(); patch * positions];
-        for image in 0..self.images {
-            columns.fill(T::zero());
-            add_product(&mut columns, positions, weight, self.of_image(gradient, image));
-            self.col2im(&columns, image, &mut out);
-        }
-        out
     }
 }
 
-/// The convolution of `x` `[C, N, H, W]` with a weight `[O, C, k, k]` plus a bias
-/// `[O]`: `[O, N, H-k+1, W-k+1]`.
-pub(super) struct Conv2d {
-    /// Whether the gradient of `x` is wanted: not if `x` are the images.
-    pub(super) input_gradient: bool,
+/// Adds to `out` `[outputs, N, grid]` the `weight` `[outputs, C * taps]` times the
+/// patches of `x`.
+fn add_convolution<T: Element>(
+    out: &mut [T],
+    patches: &Patches,
+    x: &[T],
+    weight: &[T],
+    outputs: usize,
+) {
+    let (taps, positions) = (patches.taps.len(), patches.positions());
+    if taps == 0 {
+        return;
+    }
+    let (stride, depth) = (patches.images * positions, patches.channels * taps);
+    let block = (DEPTH / taps).clamp(1, patches.channels);
+    let group = patches.group(block);
+    let mut frames = patches.frames(block, group);
+    let mut panel = vec![[T::zero(); WIDTH]; block * taps];
+    for channels in blocks(patches.channels, block) {
+        let rows = channels.len() * taps;
+        let weight = Matrix::columns_of(weight, outputs, depth, channels.start * taps, rows);
+        for images in blocks(patches.images, group) {
+            frames.fill(x, channels.clone(), images.clone());
+            for places in blocks(images.len() * positions, WIDTH) {
+                let (first, columns) = (places.start, places.len());
+                let panel = &mut panel[..rows];
+                frames.copy(places, panel.as_flattened_mut(), WIDTH);
+                let out = &mut out[images.start * positions + first..];
+                add_panel_product(out, stride, columns, weight, panel);
+            }
+        }
+    }
+}
+
+/// `0..count` in ranges of `size`, the last one possibly smaller.
+fn blocks(count: usize, size: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..count).step_by(size.max(1)).map(move |start| start..count.min(start + size))
+}
+
+impl Conv2d {
+    fn run(
+        &self,
+        x: (&CpuStorage, &Layout),
+        weight: (&CpuStorage, &Layout),
+        bias: Option<(&CpuStorage, &Layout)>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let geometry = Geometry::new(x.1.dims(), weight.1.dims(), *self)?;
+        with_element!(x.0.dtype(), T => {
+            let bias = bias.map(|(bias, layout)| values::<T>(bias, layout)).transpose()?;
+            let out = geometry.forward(values(x.0, x.1)?, values(weight.0, weight.1)?, bias);
+            Ok((storage(out), Shape::from(&geometry.shape())))
+        })
+    }
+
+    /// Gradients of input, if it is wanted, and weight.
+    fn gradients(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let geometry = Geometry::new(x.dims(), weight.dims(), *self)?;
+        let input = match self.input_gradient {
+            true => Some(weight.apply_op2_no_bwd(gradient, &InputGradient(geometry))?),
+            false => None,
+        };
+        Ok((input, Some(x.apply_op2_no_bwd(gradient, &WeightGradient(geometry))?)))
+    }
+}
+
+impl CustomOp2 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.run((x, x_layout), (weight, weight_layout), None)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _out: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        self.gradients(x, weight, &gradient.contiguous()?)
+    }
 }
 
 impl CustomOp3 for Conv2d {
     fn name(&self) -> &'static str {
-        "conv2d"
+        "conv2d_with_bias"
     }
 
     fn cpu_fwd(
@@ -163,15 +331,7 @@ impl CustomOp3 for Conv2d {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let geometry = Geometry::new(x_layout.dims(), weight_layout.dims())?;
-        let shape =
-            (geometry.outputs, geometry.images, geometry.out_height(), geometry.out_width());
-        with_element!(x.dtype(), T => {
-            let x = values::<T>(x, x_layout)?;
-            let weight = values(weight, weight_layout)?;
-            let out = geometry.forward(x, weight, values(bias, bias_layout)?);
-            Ok((storage(out), shape.into()))
-        })
+        self.run((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
     }
 
     fn bwd(
@@ -182,15 +342,9 @@ impl CustomOp3 for Conv2d {
         _out: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let geometry = Geometry::new(x.dims(), weight.dims())?;
         let gradient = gradient.contiguous()?;
-        let input = match self.input_gradient {
-            true => Some(weight.apply_op2_no_bwd(&gradient, &InputGradient(geometry))?),
-            false => None,
-        };
-        let weight = x.apply_op2_no_bwd(&gradient, &WeightGradient(geometry))?;
-        let bias = gradient.sum((1, 2, 3))?;
-        Ok((input, Some(weight), Some(bias)))
+        let (input, weight) = self.gradients(x, weight, &gradient)?;
+        Ok((input, weight, Some(gradient.sum((1, 2, 3))?)))
     }
 }
 
@@ -246,25 +400,40 @@ impl CustomOp2 for InputGradient {
 mod tests {
     use super::*;
     use crate::train::candle::fixtures::{check_layer, inputs};
+    use candle_core::Var;
+
+    /// `run` on tensors whose images come first, as PyTorch has them.
+    fn channels_outermost(x: &Var, run: impl FnOnce(Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        run(x.transpose(0, 1)?.contiguous()?)?.transpose(0, 1)
+    }
 
     #[test]
     fn agrees_with_pytorch() {
+        let conv2d = Conv2d { stride: 1, padding: 0, input_gradient: true };
         check_layer("conv2d", inputs, |tensors| {
-            let channels_first = tensors[0].transpose(0, 1)?.contiguous()?;
-            let conv2d = Conv2d { input_gradient: true };
-            channels_first.apply_op3(&tensors[1], &tensors[2], conv2d)?.transpose(0, 1)
+            let run = |x: Tensor| x.apply_op3(&tensors[1], &tensors[2], conv2d);
+            channels_outermost(&tensors[0], run)
         });
+    }
+
+    #[test]
+    fn agrees_with_pytorch_at_every_stride_and_padding() {
+        for (stride, padding) in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)] {
+            let conv2d = Conv2d { stride, padding, input_gradient: true };
+            check_layer(&format!("conv2d_{stride}_{padding}"), inputs, |tensors| {
+                channels_outermost(&tensors[0], |x| x.apply_op2(&tensors[1], conv2d))
+            });
+        }
     }
 
     #[test]
     fn shapes_that_do_not_fit_are_an_error() {
         let x = Tensor::zeros((2, 1, 4, 4), candle_core::DType::F32, &candle_core::Device::Cpu);
         let x = x.unwrap();
-        let bias = x.flatten_all().unwrap().narrow(0, 0, 3).unwrap();
+        let conv2d = Conv2d { stride: 1, padding: 0, input_gradient: false };
         for weight in [(3, 2, 5, 5), (3, 1, 2, 2), (3, 2, 2, 3), (3, 2, 0, 0)] {
             let weight = Tensor::zeros(weight, x.dtype(), x.device()).unwrap();
-            let conv2d = Conv2d { input_gradient: false };
-            assert!(x.apply_op3(&weight, &bias, conv2d).is_err(), "{:?}", weight.dims());
+            assert!(x.apply_op2(&weight, conv2d).is_err(), "{:?}", weight.dims());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
+use pulp::Simd;
 
 /// A floating-point number an operation can be run in.
 pub(super) trait Element: WithDType {
@@ -19,6 +20,26 @@ pub(super) trait Element: WithDType {
     /// The values of a storage of this type.
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 
+    /// Values side by side in a register.
+    type Vector<S: Simd>: Copy;
+    /// How many there are in one.
+    fn lanes<S: Simd>() -> usize;
+    /// The same value in every lane.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    /// `a + b`.
+    fn add_vectors<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a * b + c`, rounded once where the processor does that in one step.
+    fn multiply_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+    /// Values as registers; those that do not fill one are left out.
+    fn vectors<S: Simd>(values: &[Self]) -> &[Self::Vector<S>];
+    /// The same, to be changed.
+    fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Vector<S>];
+
     /// Whether this is not a number.
     #[expect(clippy::eq_op, reason = "NaN alone differs from itself")]
     fn is_nan(self) -> bool {
@@ -26,7 +47,44 @@ pub(super) trait Element: WithDType {
     }
 }
 
+/// What [`Element`] has of `pulp`, for one type.
+macro_rules! vectors {
+    ($vector:ident, $lanes:ident, $splat:ident, $add:ident, $multiply_add:ident, $vectors:ident, $vectors_mut:ident) => {
+        type Vector<S: Simd> = S::$vector;
+        #[inline(always)]
+        fn lanes<S: Simd>() -> usize {
+            S::$lanes
+        }
+        #[inline(always)]
+        fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
+            simd.$splat(value)
+        }
+        #[inline(always)]
+        fn add_vectors<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+            simd.$add(a, b)
+        }
+        #[inline(always)]
+        fn multiply_add<S: Simd>(
+            simd: S,
+            a: S::$vector,
+            b: S::$vector,
+            c: S::$vector,
+        ) -> S::$vector {
+            simd.$multiply_add(a, b, c)
+        }
+        #[inline(always)]
+        fn vectors<S: Simd>(values: &[Self]) -> &[S::$vector] {
+            S::$vectors(values).0
+        }
+        #[inline(always)]
+        fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [S::$vector] {
+            S::$vectors_mut(values).0
+        }
+    };
+}
+
 impl Element for f32 {
+    vectors!(f32s, F32_LANES, splat_f32s, add_f32s, mul_add_e_f32s, as_simd_f32s, as_mut_simd_f32s);
     fn exp(self) -> Self {
         self.exp()
     }
@@ -76,6 +134,7 @@ fn tanh(x: f32) -> f32 {
 }
 
 impl Element for f64 {
+    vectors!(f64s, F64_LANES, splat_f64s, add_f64s, mul_add_e_f64s, as_simd_f64s, as_mut_simd_f64s);
     fn exp(self) -> Self {
         self.exp()
     }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::arch::{Arch, TensorKind};
 use crate::dataset::{Dataset, Split};
-use crate::zoo::{Activation, Hyper, Init, Optimizer};
+use crate::zoo::{Activation, Hyper, Init, Optimizer, Scheduler};
 
 pub(in crate::train) const IMAGES: u32 = 1;
 pub(in crate::train) const LABELS: u32 = 2;
@@ -62,8 +62,11 @@ pub(in crate::train) fn weights(arch: &Arch) -> Vec<f32> {
     tensors
         .flat_map(|(seed, tensor)| {
             (0..tensor.size).map(move |i| match tensor.kind {
-                TensorKind::Weight => (value(seed, i) / 4.0) as f32,
+                TensorKind::Weight | TensorKind::Shift => (value(seed, i) / 4.0) as f32,
+                TensorKind::Scale => (1.0 + value(seed, i) / 4.0) as f32,
                 TensorKind::Bias => 0.01,
+                TensorKind::Mean => 0.0,
+                TensorKind::Variance => 1.0,
             })
         })
         .collect()
@@ -74,6 +77,7 @@ pub(in crate::train) fn hyper(activation: &str, batch_size: usize) -> Hyper {
         activation: Activation::by_name(activation).unwrap(),
         init: Init::KaimingUniform,
         optimizer: Optimizer::Adam,
+        scheduler: Scheduler::Constant,
         lr: 1e-3,
         weight_decay: 0.0,
         dropout: 0.0,
@@ -95,6 +99,9 @@ pub(in crate::train) fn cases<T: DeserializeOwned>(kind: &str) -> Vec<T> {
         "cross_entropy" => include_str!("../../../tests/fixtures/gradients/cross_entropy.json"),
         "layers" => include_str!("../../../tests/fixtures/gradients/layers.json"),
         "networks" => include_str!("../../../tests/fixtures/gradients/networks.json"),
+        "residual_networks" => {
+            include_str!("../../../tests/fixtures/gradients/residual_networks.json")
+        }
         "optimizers" => include_str!("../../../tests/fixtures/gradients/optimizers.json"),
         "trajectories" => include_str!("../../../tests/fixtures/gradients/trajectories.json"),
         _ => panic!("no fixtures called {kind}"),

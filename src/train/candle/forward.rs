@@ -3,6 +3,8 @@
 use candle_core::{Result, Tensor, Var, bail};
 
 use super::activation::Activate;
+use super::average::GlobalAverage;
+use super::batch_norm::{BatchNorm, Statistics};
 use super::conv::Conv2d;
 use super::dropout::Dropout;
 use super::flatten::Flatten;
@@ -20,43 +22,112 @@ pub(super) struct Noise<'a> {
     pub(super) draw: &'a mut dyn FnMut() -> f32,
 }
 
-/// The logits `[N, classes]` of `images` `[C, N, H, W]`; dropout only with
-/// `noise`. `parameters` are weight and bias of each layer that has them, in the
-/// order of the layers.
-pub(super) fn logits(
-    layers: &[Layer],
+/// A pass through a network.
+pub(super) struct Forward<'a, 'n> {
     activation: Activation,
-    parameters: &[Var],
-    images: &Tensor,
-    tape: &mut Tape,
-    mut noise: Option<Noise<'_>>,
-) -> Result<Tensor> {
-    let mut parameters = parameters.chunks_exact(2);
-    let mut x = images.clone();
-    for (i, layer) in layers.iter().enumerate() {
-        x = match layer {
-            Layer::Conv2d { .. } | Layer::Linear { .. } => {
-                let Some([weight, bias]) = parameters.next() else {
-                    bail!("fewer parameters than layers want")
-                };
-                match layer {
-                    Layer::Conv2d { .. } => {
-                        tape.apply_with(x, weight, bias, Conv2d { input_gradient: i > 0 })?
-                    }
-                    _ => tape.apply_with(x, weight, bias, Linear)?,
-                }
-            }
-            Layer::MaxPool2d => tape.apply(x, MaxPool2d)?,
-            Layer::Activation => tape.apply(x, Activate(activation))?,
-            Layer::Dropout => match &mut noise {
-                Some(Noise { rate, draw }) if *rate > 0.0 => {
-                    let dropout = Dropout::new(x.shape(), *rate, draw)?;
-                    tape.apply(x, dropout)?
-                }
-                _ => x,
-            },
-            Layer::Flatten => tape.apply(x, Flatten)?,
-        };
+    /// The tensors of the layers to come.
+    tensors: &'a [Var],
+    /// In training: dropout, and batches normalised by their own statistics.
+    noise: Option<Noise<'n>>,
+}
+
+impl<'a, 'n> Forward<'a, 'n> {
+    /// A pass with the `tensors` of a state, in the order of the layout; in
+    /// training if there is `noise`.
+    pub(super) fn new(
+        activation: Activation,
+        tensors: &'a [Var],
+        noise: Option<Noise<'n>>,
+    ) -> Self {
+        Self { activation, tensors, noise }
     }
-    Ok(x)
+
+    /// The logits `[N, classes]` of `images` `[C, N, H, W]`.
+    pub(super) fn logits(
+        mut self,
+        layers: &[Layer],
+        images: &Tensor,
+        tape: &mut Tape,
+    ) -> Result<Tensor> {
+        self.walk(layers, images.clone(), tape, true)
+    }
+
+    /// The tensors of the next layer.
+    fn take<const N: usize>(&mut self) -> Result<&'a [Var; N]> {
+        let Some((tensors, rest)) = self.tensors.split_first_chunk() else {
+            bail!("fewer tensors than layers want")
+        };
+        self.tensors = rest;
+        Ok(tensors)
+    }
+
+    /// What `layers` make of `x`, which are the `images` themselves or come from a
+    /// layer below.
+    fn walk(
+        &mut self,
+        layers: &[Layer],
+        mut x: Tensor,
+        tape: &mut Tape,
+        images: bool,
+    ) -> Result<Tensor> {
+        let mut layers = layers.iter().peekable();
+        let mut input_gradient = !images;
+        while let Some(layer) = layers.next() {
+            x = match layer {
+                Layer::Conv2d { stride, padding, bias, .. } => {
+                    let (stride, padding) = (*stride, *padding);
+                    let conv2d = Conv2d { stride, padding, input_gradient };
+                    if *bias {
+                        let [weight, bias] = self.take()?;
+                        tape.apply_with(x, weight, bias, conv2d)?
+                    } else {
+                        let [weight] = self.take()?;
+                        tape.apply_with_weight(x, weight, conv2d)?
+                    }
+                }
+                Layer::Linear { .. } => {
+                    let [weight, bias] = self.take()?;
+                    tape.apply_with(x, weight, bias, Linear)?
+                }
+                Layer::BatchNorm2d { .. } => {
+                    let relu = layers.next_if_eq(&&Layer::Relu).is_some();
+                    self.batch_norm(x, tape, relu)?
+                }
+                Layer::Residual { body, shortcut, .. } => {
+                    let (mut through, mut around) = (tape.branch(), tape.branch());
+                    let body = self.walk(body, x.clone(), &mut through, false)?;
+                    let shortcut = self.walk(shortcut, x.clone(), &mut around, false)?;
+                    tape.join(x, (through, body), (around, shortcut))?
+                }
+                Layer::MaxPool2d => tape.apply(x, MaxPool2d)?,
+                Layer::GlobalAvgPool => tape.apply(x, GlobalAverage)?,
+                Layer::Activation => tape.apply(x, Activate(self.activation))?,
+                Layer::Relu => tape.apply(x, Activate(Activation::Relu))?,
+                Layer::Dropout => match &mut self.noise {
+                    Some(Noise { rate, draw }) if *rate > 0.0 => {
+                        let dropout = Dropout::new(x.shape(), *rate, draw)?;
+                        tape.apply(x, dropout)?
+                    }
+                    _ => x,
+                },
+                Layer::Flatten => tape.apply(x, Flatten)?,
+            };
+            input_gradient = true;
+        }
+        Ok(x)
+    }
+
+    /// In training by the statistics of the batch, which the running ones follow;
+    /// otherwise by the running ones.
+    fn batch_norm(&mut self, x: Tensor, tape: &mut Tape, relu: bool) -> Result<Tensor> {
+        let [scale, shift, mean, variance] = self.take()?;
+        let statistics = if self.noise.is_some() {
+            let statistics = Statistics::of(&x)?;
+            statistics.follow(x.elem_count() / x.dim(0)?.max(1), mean, variance)?;
+            statistics
+        } else {
+            Statistics::running(mean, variance)?
+        };
+        tape.apply_with(x, scale, shift, BatchNorm { statistics, relu })
+    }
 }

@@ -38,7 +38,12 @@ impl<'a, T: Element> Matrix<'a, T> {
         Self { values: &values[first..], rows, columns, stride }
     }
 
-    fn row(&self, index: usize) -> &'a [T] {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    #[inline(always)]
+    pub(super) fn row(&self, index: usize) -> &'a [T] {
         &self.values[index * self.stride..][..self.columns]
     }
 }

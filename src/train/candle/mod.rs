@@ -5,13 +5,15 @@
 //! and itself checked against PyTorch's numbers.
 //!
 //! candle provides tensors and the form of an operation (`CustomOp`). The
-//! operations themselves are here, because candle's are wrong or slow for
-//! networks this small: see each file. They run on the calling thread alone, in a
+//! operations themselves are here, because candle's are wrong or slow: see each
+//! file. They run on the calling thread alone, in a
 //! fixed order of arithmetic, so that the same input gives the same bits however
 //! many threads there are.
 
 mod activation;
+mod average;
 mod batch;
+mod batch_norm;
 mod conv;
 mod dropout;
 mod element;
@@ -24,10 +26,13 @@ mod loss;
 mod matmul;
 mod network;
 mod optimizer;
+mod patches;
 mod pool;
+mod residual;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use candle_core::DType;
 

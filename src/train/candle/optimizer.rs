@@ -7,10 +7,9 @@ use candle_core::{CpuStorage, DType, InplaceOp3, Layout, Result, Tensor, Var, ba
 use candle_nn::Optimizer;
 
 use super::element::{Element, values, values_mut, with_element};
-use crate::train::Memory;
+use crate::train::{Memory, Pace};
 use crate::zoo::{self, Hyper};
 
-const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
@@ -26,40 +25,39 @@ impl AnyOptimizer {
     /// The rule that `hyper` asks for, at its start.
     pub(super) fn new(parameters: &[Var], hyper: &Hyper) -> Result<Self> {
         let parameters = parameters.to_vec();
-        let Hyper { lr, weight_decay, momentum, .. } = *hyper;
+        let pace = Pace { lr: hyper.lr, momentum: hyper.momentum };
+        let config = Config { pace, weight_decay: hyper.weight_decay };
         Ok(match hyper.optimizer {
-            zoo::Optimizer::Adam => {
-                Self::Adam(Adam::new(parameters, AdamConfig { lr, weight_decay })?)
-            }
-            zoo::Optimizer::Sgd => {
-                Self::Sgd(Sgd::new(parameters, SgdConfig { lr, weight_decay, momentum })?)
-            }
+            zoo::Optimizer::Adam => Self::Adam(Adam::new(parameters, config)?),
+            zoo::Optimizer::Sgd => Self::Sgd(Sgd::new(parameters, config)?),
         })
     }
 
-    /// Moves the parameters once.
-    pub(super) fn step(&mut self, gradients: &GradStore) -> Result<()> {
+    /// Moves the parameters once, at the given pace.
+    pub(super) fn step(&mut self, gradients: &GradStore, pace: Pace) -> Result<()> {
         match self {
-            Self::Adam(adam) => adam.step(gradients),
-            Self::Sgd(sgd) => sgd.step(gradients),
+            Self::Adam(adam) => {
+                adam.config.pace = pace;
+                adam.step(gradients)
+            }
+            Self::Sgd(sgd) => {
+                sgd.config.pace = pace;
+                sgd.step(gradients)
+            }
         }
     }
 
-    /// What the rule remembers, parameters in their order.
-    pub(super) fn memory(&self) -> Result<Memory> {
-        let (steps, moments) = match self {
-            Self::Adam(Adam { steps, parameters, .. }) => (
-                u64::from(steps.unsigned_abs()),
-                vec![
-                    flattened(parameters.iter().map(|moments| &moments.first))?,
-                    flattened(parameters.iter().map(|moments| &moments.second))?,
-                ],
-            ),
+    /// What the rule remembers of its parameters, in their order.
+    pub(super) fn moments(&self) -> Result<Vec<Vec<f32>>> {
+        Ok(match self {
+            Self::Adam(Adam { parameters, .. }) => vec![
+                flattened(parameters.iter().map(|moments| &moments.first))?,
+                flattened(parameters.iter().map(|moments| &moments.second))?,
+            ],
             Self::Sgd(Sgd { parameters, .. }) => {
-                (0, vec![flattened(parameters.iter().map(|(_, velocity)| velocity))?])
+                vec![flattened(parameters.iter().map(|(_, velocity)| velocity))?]
             }
-        };
-        Ok(Memory { steps, moments })
+        })
     }
 
     /// Goes on as the rule that had this memory.
@@ -100,15 +98,16 @@ fn refill<'a>(tensors: impl Iterator<Item = &'a mut Tensor>, mut values: &[f32])
     if values.is_empty() { Ok(()) } else { bail!("{} moments too many", values.len()) }
 }
 
-/// Settings of [`Adam`].
-pub(super) struct AdamConfig {
-    lr: f64,
+/// Settings of an update rule.
+pub(super) struct Config {
+    /// Of the next step.
+    pace: Pace,
     weight_decay: f64,
 }
 
-/// `torch.optim.Adam` with β = (0.9, 0.999), ε = 1e-8.
+/// `torch.optim.Adam` with β₂ = 0.999, ε = 1e-8; β₁ is the momentum of the pace.
 pub(super) struct Adam {
-    config: AdamConfig,
+    config: Config,
     steps: i32,
     parameters: Vec<Moments>,
 }
@@ -121,9 +120,9 @@ struct Moments {
 }
 
 impl Optimizer for Adam {
-    type Config = AdamConfig;
+    type Config = Config;
 
-    fn new(parameters: Vec<Var>, config: AdamConfig) -> Result<Self> {
+    fn new(parameters: Vec<Var>, config: Config) -> Result<Self> {
         let with_moments = |parameter: Var| {
             let (first, second) = (parameter.zeros_like()?, parameter.zeros_like()?);
             Ok(Moments { parameter, first, second })
@@ -134,14 +133,18 @@ impl Optimizer for Adam {
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         self.steps = self.steps.saturating_add(1);
-        let weight_decay = self.config.weight_decay;
+        let Config { pace: Pace { lr, momentum: beta1 }, weight_decay } = self.config;
         let step = AdamStep {
-            size: self.config.lr / (1.0 - BETA1.powi(self.steps)),
+            size: lr / (1.0 - beta1.powi(self.steps)),
             root_correction: (1.0 - BETA2.powi(self.steps)).sqrt(),
         };
         for Moments { parameter, first, second } in &self.parameters {
             let Some(gradient) = gradients.get(parameter) else { continue };
-            first.inplace_op3(gradient, parameter, &InPlace(FirstMoment { weight_decay }))?;
+            first.inplace_op3(
+                gradient,
+                parameter,
+                &InPlace(FirstMoment { beta1, weight_decay }),
+            )?;
             second.inplace_op3(gradient, parameter, &InPlace(SecondMoment { weight_decay }))?;
             parameter.inplace_op3(first, second, &InPlace(step))?;
         }
@@ -149,33 +152,26 @@ impl Optimizer for Adam {
     }
 
     fn learning_rate(&self) -> f64 {
-        self.config.lr
+        self.config.pace.lr
     }
 
     fn set_learning_rate(&mut self, lr: f64) {
-        self.config.lr = lr;
+        self.config.pace.lr = lr;
     }
-}
-
-/// Settings of [`Sgd`].
-pub(super) struct SgdConfig {
-    lr: f64,
-    weight_decay: f64,
-    momentum: f64,
 }
 
 /// `torch.optim.SGD` with momentum, no dampening, not Nesterov.
 pub(super) struct Sgd {
-    config: SgdConfig,
+    config: Config,
     /// Parameters and their velocities, zero at first: PyTorch starts with the
     /// first gradient, which is the same.
     parameters: Vec<(Var, Tensor)>,
 }
 
 impl Optimizer for Sgd {
-    type Config = SgdConfig;
+    type Config = Config;
 
-    fn new(parameters: Vec<Var>, config: SgdConfig) -> Result<Self> {
+    fn new(parameters: Vec<Var>, config: Config) -> Result<Self> {
         let with_velocity = |parameter: Var| {
             let velocity = parameter.zeros_like()?;
             Ok((parameter, velocity))
@@ -185,7 +181,7 @@ impl Optimizer for Sgd {
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        let SgdConfig { lr, weight_decay, momentum } = self.config;
+        let Config { pace: Pace { lr, momentum }, weight_decay } = self.config;
         for (parameter, velocity) in &self.parameters {
             let Some(gradient) = gradients.get(parameter) else { continue };
             velocity.inplace_op3(
@@ -199,11 +195,11 @@ impl Optimizer for Sgd {
     }
 
     fn learning_rate(&self) -> f64 {
-        self.config.lr
+        self.config.pace.lr
     }
 
     fn set_learning_rate(&mut self, lr: f64) {
-        self.config.lr = lr;
+        self.config.pace.lr = lr;
     }
 }
 
@@ -217,6 +213,7 @@ trait Rule {
 
 /// `m`, gradient, parameter.
 struct FirstMoment {
+    beta1: f64,
     weight_decay: f64,
 }
 
@@ -225,7 +222,7 @@ impl Rule for FirstMoment {
 
     fn rule<T: Element>(&self) -> impl Fn(T, T, T) -> T {
         let decay = T::from_f64(self.weight_decay);
-        let (keep, add) = (T::from_f64(BETA1), T::from_f64(1.0 - BETA1));
+        let (keep, add) = (T::from_f64(self.beta1), T::from_f64(1.0 - self.beta1));
         move |m, gradient, parameter| keep * m + add * (gradient + decay * parameter)
     }
 }
@@ -325,16 +322,18 @@ impl<R: Rule> InplaceOp3 for InPlace<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Schedule;
     use crate::train::candle::fixtures;
-    use crate::zoo::{Activation, Init};
+    use crate::zoo::{Activation, Init, Scheduler};
 
     #[derive(serde::Deserialize)]
     struct Case {
         optimizer: String,
+        scheduler: String,
         lr: f64,
         weight_decay: f64,
         momentum: f64,
-        steps: u32,
+        steps: usize,
         shapes: Vec<Vec<usize>>,
         parameters: Vec<Vec<f64>>,
     }
@@ -346,30 +345,33 @@ mod tests {
                 activation: Activation::Tanh,
                 init: Init::Uniform,
                 optimizer: zoo::Optimizer::by_name(&case.optimizer).unwrap(),
+                scheduler: Scheduler::by_name(&case.scheduler).unwrap(),
                 lr: case.lr,
                 weight_decay: case.weight_decay,
                 dropout: 0.0,
                 momentum: case.momentum,
                 batch_size: 1,
-                epochs: 1,
+                epochs: case.steps,
                 seed: 0,
             };
             let inputs = fixtures::inputs(&case.shapes);
             let parameters: Vec<Var> =
                 inputs.iter().map(|tensor| Var::from_tensor(tensor).unwrap()).collect();
             let mut optimizer = AnyOptimizer::new(&parameters, &hyper).unwrap();
+            let schedule = Schedule::new(&hyper, 1);
             for step in 0..case.steps {
                 let mut gradients = GradStore::default();
                 for parameter in &parameters {
-                    let gradient = fixtures::values(10 + step, parameter.dims());
+                    let gradient = fixtures::values(10 + step as u32, parameter.dims());
                     gradients.insert(parameter, gradient);
                 }
-                optimizer.step(&gradients).unwrap();
+                optimizer.step(&gradients, schedule.at(step)).unwrap();
             }
             for (parameter, expected) in parameters.iter().zip(&case.parameters) {
                 let found = parameter.flatten_all().unwrap().to_vec1::<f64>().unwrap();
                 for (found, expected) in found.iter().zip(expected) {
-                    assert!((found - expected).abs() < 1e-13, "{} {found}", case.optimizer);
+                    let what = format!("{} {} {found}", case.optimizer, case.scheduler);
+                    assert!((found - expected).abs() < 1e-13, "{what}");
                 }
             }
         }

@@ -6,7 +6,9 @@
 //! model of its own.
 
 use candle_core::backprop::GradStore;
-use candle_core::{CustomOp1, CustomOp3, Result, Tensor};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor};
+
+use super::residual;
 
 /// The operations of a forward pass, in order: each takes what the one before
 /// it gave.
@@ -23,7 +25,9 @@ struct Step {
 
 enum Operation {
     Plain(Box<dyn CustomOp1>),
+    WithWeight { operation: Box<dyn CustomOp2>, weight: Tensor },
     WithParameters { operation: Box<dyn CustomOp3>, weight: Tensor, bias: Tensor },
+    Residual { body: Tape, shortcut: Tape },
 }
 
 impl Tape {
@@ -37,6 +41,16 @@ impl Tape {
         Self { recording: false, steps: Vec::new() }
     }
 
+    /// An empty tape that records if this one does: for a part of the pass that is
+    /// no chain.
+    pub(super) fn branch(&self) -> Self {
+        Self { recording: self.recording, steps: Vec::new() }
+    }
+
+    fn record(&mut self, operation: Operation, input: Tensor, output: &Tensor) {
+        self.steps.push(Step { operation, input, output: output.clone() });
+    }
+
     /// Applies an operation without parameters.
     pub(super) fn apply(
         &mut self,
@@ -45,8 +59,22 @@ impl Tape {
     ) -> Result<Tensor> {
         let output = input.apply_op1_no_bwd(&operation)?;
         if self.recording {
-            let (operation, output) = (Operation::Plain(Box::new(operation)), output.clone());
-            self.steps.push(Step { operation, input, output });
+            self.record(Operation::Plain(Box::new(operation)), input, &output);
+        }
+        Ok(output)
+    }
+
+    /// Applies an operation that has a weight.
+    pub(super) fn apply_with_weight(
+        &mut self,
+        input: Tensor,
+        weight: &Tensor,
+        operation: impl CustomOp2 + 'static,
+    ) -> Result<Tensor> {
+        let output = input.apply_op2_no_bwd(weight, &operation)?;
+        if self.recording {
+            let (operation, weight) = (Box::new(operation), weight.clone());
+            self.record(Operation::WithWeight { operation, weight }, input, &output);
         }
         Ok(output)
     }
@@ -63,8 +91,22 @@ impl Tape {
         if self.recording {
             let (weight, bias) = (weight.clone(), bias.clone());
             let operation = Box::new(operation);
-            let operation = Operation::WithParameters { operation, weight, bias };
-            self.steps.push(Step { operation, input, output: output.clone() });
+            self.record(Operation::WithParameters { operation, weight, bias }, input, &output);
+        }
+        Ok(output)
+    }
+
+    /// Joins the two ways that `input` went, each with its tape and what came out:
+    /// `max(body + shortcut, 0)`.
+    pub(super) fn join(
+        &mut self,
+        input: Tensor,
+        (body, through): (Self, Tensor),
+        (shortcut, around): (Self, Tensor),
+    ) -> Result<Tensor> {
+        let output = residual::join(&through, &around)?;
+        if self.recording {
+            self.record(Operation::Residual { body, shortcut }, input, &output);
         }
         Ok(output)
     }
@@ -73,23 +115,46 @@ impl Tape {
     /// operation that returns none for its input ends the pass.
     pub(super) fn backward(self, gradient: Tensor) -> Result<GradStore> {
         let mut gradients = GradStore::default();
+        self.reverse(gradient, &mut gradients)?;
+        Ok(gradients)
+    }
+
+    /// The gradient of the first input; those of parameters go to `gradients`.
+    fn reverse(self, gradient: Tensor, gradients: &mut GradStore) -> Result<Option<Tensor>> {
         let mut gradient = Some(gradient);
         for Step { operation, input, output } in self.steps.into_iter().rev() {
             let Some(above) = gradient else { break };
             gradient = match operation {
                 Operation::Plain(operation) => operation.bwd(&input, &output, &above)?,
+                Operation::WithWeight { operation, weight } => {
+                    let (below, for_weight) = operation.bwd(&input, &weight, &output, &above)?;
+                    insert(gradients, &weight, for_weight);
+                    below
+                }
                 Operation::WithParameters { operation, weight, bias } => {
                     let (below, for_weight, for_bias) =
                         operation.bwd(&input, &weight, &bias, &output, &above)?;
-                    for (parameter, gradient) in [(weight, for_weight), (bias, for_bias)] {
-                        if let Some(gradient) = gradient {
-                            gradients.insert(&parameter, gradient);
-                        }
-                    }
+                    insert(gradients, &weight, for_weight);
+                    insert(gradients, &bias, for_bias);
                     below
+                }
+                Operation::Residual { body, shortcut } => {
+                    let above = residual::summand_gradient(&output, &above)?;
+                    let body = body.reverse(above.clone(), gradients)?;
+                    let shortcut = shortcut.reverse(above, gradients)?;
+                    match (body, shortcut) {
+                        (Some(body), Some(shortcut)) => Some(residual::sum(&body, &shortcut)?),
+                        (one, other) => one.or(other),
+                    }
                 }
             };
         }
-        Ok(gradients)
+        Ok(gradient)
+    }
+}
+
+fn insert(gradients: &mut GradStore, parameter: &Tensor, gradient: Option<Tensor>) {
+    if let Some(gradient) = gradient {
+        gradients.insert(parameter, gradient);
     }
 }

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::train::{Memory, Metrics, Network, Stream};
+use crate::train::{Change, Draws, Memory, Metrics, Network, Stream};
 use crate::zoo::Hyper;
 
 /// Images side by side in an evaluation: whole vectors of any width.
@@ -31,6 +31,8 @@ pub(super) struct KernelNetwork<'a> {
     gradient: Buffer,
     optimizer: Optimizer,
     workspace: Workspace,
+    /// The images of a batch as augmentation leaves them; empty without it.
+    augmented: Vec<f32>,
     /// One per block, where values are dropped.
     dropout: Vec<Option<Dropout>>,
 }
@@ -45,7 +47,7 @@ impl<'a> KernelNetwork<'a> {
         dataset: &'a Dataset,
         weights: &[f32],
     ) -> Result<Option<Self>> {
-        let n = arch.layout().num_params();
+        let n = arch.layout().size();
         if dataset.shape != arch.input() || weights.len() != n {
             return Err(Error::internal(format!(
                 "images {:?} and {} weights for `{}`",
@@ -70,10 +72,30 @@ impl<'a> KernelNetwork<'a> {
             dataset,
             parameters,
             gradient: Buffer::new(n),
-            optimizer: Optimizer::new(hyper, n),
+            optimizer: Optimizer::new(hyper, dataset.train.len(), n),
+            augmented: Vec::new(),
             dropout: dropout.collect(),
             workspace: Workspace::new(plan, hyper.activation, true),
         }))
+    }
+
+    /// Changes the images at `indices` as the data set asks, if it does.
+    fn augment(&mut self, indices: &[u32], draws: &mut Stream) -> Result<()> {
+        let Dataset { augment: Some(augment), black, train, .. } = self.dataset else {
+            return Ok(());
+        };
+        labels(train, indices)?;
+        let [channels, height, width] = self.arch.input();
+        let (size, plane) = (channels * height * width, height * width);
+        self.augmented.clear();
+        for index in indices {
+            let change = Change::draw(*augment, draws);
+            let image = &train.images[*index as usize * size..][..size];
+            for (pixels, black) in image.chunks_exact(plane).zip(black) {
+                change.append(pixels, width, *black, &mut self.augmented);
+            }
+        }
+        Ok(())
     }
 
     /// A step of training on the images at `indices`, which are added to `tally`.
@@ -146,22 +168,20 @@ impl Kernel for Step<'_, '_> {
     unsafe fn run<L: Lanes>(self) {
         let Self { network, indices, labels, tally } = self;
         let at_once = network.workspace.batch();
-        let places: [u32; MOST_AT_ONCE] = std::array::from_fn(|i| i as u32);
-        let mut drawn = places;
-        for (i, indices) in indices.chunks(at_once).enumerate() {
-            let first = i * at_once;
-            drawn.iter_mut().zip(places).for_each(|(drawn, place)| *drawn = first as u32 + place);
-            let group = Group {
-                indices,
-                labels: &labels[first..][..indices.len()],
-                drawn: &drawn[..indices.len()],
-                share: 1.0 / labels.len() as f32,
-                fresh: i == 0,
-            };
-            let split = &network.dataset.train;
+        let places: Vec<u32> = (0..indices.len() as u32).collect();
+        let (images, indices): (&[f32], _) = if network.augmented.is_empty() {
+            (&network.dataset.train.images, indices)
+        } else {
+            (&network.augmented, &places[..])
+        };
+        let groups =
+            indices.chunks(at_once).zip(labels.chunks(at_once)).zip(places.chunks(at_once));
+        for (i, ((indices, labels), drawn)) in groups.enumerate() {
+            let share = 1.0 / places.len() as f32;
+            let group = Group { images, indices, labels, drawn, share, fresh: i == 0 };
             let (parameters, gradient) = (&network.parameters, &mut network.gradient);
             let dropout = &mut network.dropout;
-            network.workspace.train::<L>(parameters, split, &group, dropout, gradient, tally);
+            network.workspace.train::<L>(parameters, &group, dropout, gradient, tally);
         }
         let n = network.arch.layout().num_params();
         network.optimizer.step::<L>(&mut network.parameters, &network.gradient, n);
@@ -195,13 +215,14 @@ impl Network for KernelNetwork<'_> {
     fn train_epoch(
         &mut self,
         order: &[u32],
-        dropout: &mut Stream,
+        draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics> {
         let mut tally = Tally::default();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
             before_batch()?;
-            self.step(indices, &mut |bytes| dropout.fill(bytes), &mut tally)?;
+            self.augment(indices, &mut draws.augment)?;
+            self.step(indices, &mut |bytes| draws.dropout.fill(bytes), &mut tally)?;
         }
         Ok(tally.metrics())
     }

@@ -3,17 +3,16 @@
 use super::buffer::Buffer;
 use super::lanes::Lanes;
 use crate::error::{Error, Result};
-use crate::train::Memory;
+use crate::train::{Memory, Pace, Schedule};
 use crate::zoo::{self, Hyper};
 
-const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 /// The update rule of one model, with its state.
 pub(super) struct Optimizer {
     rule: Rule,
-    lr: f64,
+    schedule: Schedule,
     weight_decay: f32,
     steps: i32,
 }
@@ -23,28 +22,27 @@ enum Rule {
     /// Running means of the gradient and of its square.
     Adam { first: Buffer, second: Buffer },
     /// Zero at first: PyTorch starts with the first gradient, which is the same.
-    Sgd { velocity: Buffer, momentum: f32 },
+    Sgd { velocity: Buffer },
 }
 
 impl Optimizer {
-    /// The rule that `hyper` asks for, at its start.
-    pub(super) fn new(hyper: &Hyper, parameters: usize) -> Self {
+    /// The rule that `hyper` asks for, at its start, for epochs of so many `images`.
+    pub(super) fn new(hyper: &Hyper, images: usize, parameters: usize) -> Self {
         let rule = match hyper.optimizer {
             zoo::Optimizer::Adam => {
                 Rule::Adam { first: Buffer::new(parameters), second: Buffer::new(parameters) }
             }
-            zoo::Optimizer::Sgd => {
-                Rule::Sgd { velocity: Buffer::new(parameters), momentum: hyper.momentum as f32 }
-            }
+            zoo::Optimizer::Sgd => Rule::Sgd { velocity: Buffer::new(parameters) },
         };
-        Self { rule, lr: hyper.lr, weight_decay: hyper.weight_decay as f32, steps: 0 }
+        let schedule = Schedule::new(hyper, images);
+        Self { rule, schedule, weight_decay: hyper.weight_decay as f32, steps: 0 }
     }
 
     /// What the rule remembers of its `n` parameters.
     pub(super) fn memory(&self, n: usize) -> Memory {
         let moments = match &self.rule {
             Rule::Adam { first, second } => vec![first[..n].to_vec(), second[..n].to_vec()],
-            Rule::Sgd { velocity, .. } => vec![velocity[..n].to_vec()],
+            Rule::Sgd { velocity } => vec![velocity[..n].to_vec()],
         };
         Memory { steps: u64::from(self.steps.unsigned_abs()), moments }
     }
@@ -56,7 +54,7 @@ impl Optimizer {
     pub(super) fn remember(&mut self, memory: &Memory, n: usize) -> Result<()> {
         let mut own = match &mut self.rule {
             Rule::Adam { first, second } => vec![first, second],
-            Rule::Sgd { velocity, .. } => vec![velocity],
+            Rule::Sgd { velocity } => vec![velocity],
         };
         if own.len() != memory.moments.len() || memory.moments.iter().any(|m| m.len() != n) {
             return Err(Error::internal("the optimiser's memory is another one's"));
@@ -80,18 +78,19 @@ impl Optimizer {
         gradient: &[f32],
         n: usize,
     ) {
+        let Pace { lr, momentum } = self.schedule.at(self.steps.unsigned_abs() as usize);
         self.steps = self.steps.saturating_add(1);
         let decay = L::splat(self.weight_decay);
         match &mut self.rule {
             Rule::Adam { first, second } => {
-                let size = self.lr / (1.0 - BETA1.powi(self.steps));
+                let size = lr / (1.0 - momentum.powi(self.steps));
                 let root = (1.0 - BETA2.powi(self.steps)).sqrt();
                 let (size, root) = (L::splat(-size as f32), L::splat((1.0 / root) as f32));
                 for i in (0..n).step_by(L::WIDTH) {
                     let p = L::load(parameters, i);
                     let g = L::fma(decay, p, L::load(gradient, i));
                     let m = L::load(first, i);
-                    let m = L::fma(L::splat((1.0 - BETA1) as f32), L::sub(g, m), m);
+                    let m = L::fma(L::splat((1.0 - momentum) as f32), L::sub(g, m), m);
                     L::store(first, i, m);
                     let v = L::mul(L::load(second, i), L::splat(BETA2 as f32));
                     let v = L::fma(L::mul(g, L::splat((1.0 - BETA2) as f32)), g, v);
@@ -100,8 +99,8 @@ impl Optimizer {
                     L::store(parameters, i, L::fma(size, L::div(m, below), p));
                 }
             }
-            Rule::Sgd { velocity, momentum } => {
-                let (size, momentum) = (L::splat(-self.lr as f32), L::splat(*momentum));
+            Rule::Sgd { velocity } => {
+                let (size, momentum) = (L::splat(-lr as f32), L::splat(momentum as f32));
                 for i in (0..n).step_by(L::WIDTH) {
                     let p = L::load(parameters, i);
                     let g = L::fma(decay, p, L::load(gradient, i));

@@ -98,6 +98,8 @@ impl Margins {
 
 /// Images that pass together, part of a batch of a training step.
 pub(super) struct Group<'a> {
+    /// `[N, C, H, W]`, of which the group is those at `indices`.
+    pub(super) images: &'a [f32],
     pub(super) indices: &'a [u32],
     pub(super) labels: &'a [u32],
     /// Which of the images that dropout was drawn for they are.
@@ -163,8 +165,7 @@ impl Workspace {
         self.loss::<L, false>(labels, 1.0, tally);
     }
 
-    /// Adds the gradient of a group of images of `split`; or sets it, if the group
-    /// is fresh.
+    /// Adds the gradient of a group of images; or sets it, if the group is fresh.
     ///
     /// # Safety
     /// As for [`Workspace::evaluate`]; one dropout per block, drawn for at least
@@ -173,14 +174,13 @@ impl Workspace {
     pub(super) unsafe fn train<L: Lanes>(
         &mut self,
         parameters: &[f32],
-        split: &Split,
         group: &Group<'_>,
         dropout: &mut [Option<Dropout>],
         gradient: &mut [f32],
         tally: &mut Tally,
     ) {
         let first = &self.plan.blocks[0];
-        gather::images::<L>(&split.images, group.indices, &first.input, &mut self.blocks[0].input);
+        gather::images::<L>(group.images, group.indices, &first.input, &mut self.blocks[0].input);
         self.forward::<L, true>(parameters, dropout, group.drawn);
         self.loss::<L, true>(group.labels, group.share, tally);
         self.backward::<L>(parameters, gradient, group.fresh);

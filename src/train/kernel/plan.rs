@@ -104,13 +104,21 @@ impl Plan {
         let mut offset = 0;
         for layer in arch.layers() {
             match *layer {
-                Layer::Conv2d { in_channels, out_channels, kernel } if !flatten => {
+                Layer::Conv2d {
+                    in_channels,
+                    out_channels,
+                    kernel,
+                    stride: 1,
+                    padding: 0,
+                    bias: true,
+                    ..
+                } if !flatten => {
                     if in_channels != grid.channels || kernel > grid.height.min(grid.width) {
                         return None;
                     }
                     offset = plan.push(grid, out_channels, kernel, false, offset);
                 }
-                Layer::Linear { in_features, out_features } => {
+                Layer::Linear { in_features, out_features, .. } => {
                     if in_features != grid.image() || (grid.height * grid.width > 1 && !flatten) {
                         return None;
                     }

@@ -9,7 +9,7 @@ use crate::arch::Arch;
 use crate::train::candle::fixtures::{
     self, DRAWS, NetworkCase, Trajectory, dataset, go_on, hyper, value, weights,
 };
-use crate::train::{CandleEngine, Engine, Purpose, Stream};
+use crate::train::{CandleEngine, Draws, Engine};
 use crate::zoo::{Activation, Hyper, Optimizer};
 
 /// Every gradient of every published architecture and activation against float64:
@@ -64,8 +64,8 @@ fn gradients(engine: &dyn Engine, arch: &Arch, hyper: &Hyper, size: usize) -> Ve
     let start = weights(arch);
     let mut network = engine.network(arch, &hyper, &dataset, &start).unwrap();
     let order: Vec<u32> = (0..size as u32).rev().collect();
-    let mut dropout = Stream::new(3, Purpose::Dropout);
-    network.train_epoch(&order, &mut dropout, &go_on).unwrap();
+    let mut draws = Draws::new(3);
+    network.train_epoch(&order, &mut draws, &go_on).unwrap();
     start.iter().zip(network.weights().unwrap()).map(|(before, after)| before - after).collect()
 }
 
@@ -116,11 +116,11 @@ fn the_first_losses_agree_with_pytorch() {
         for isa in Isa::available() {
             let engine = KernelEngine::new(isa);
             let mut network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
-            let mut dropout = Stream::new(1, Purpose::Dropout);
+            let mut draws = Draws::new(1);
             for (step, expected) in case.losses.iter().enumerate().take(50) {
                 let first = (step % 8 * case.batch) as u32;
                 let order: Vec<u32> = (first..first + case.batch as u32).collect();
-                let loss = network.train_epoch(&order, &mut dropout, &go_on).unwrap().loss;
+                let loss = network.train_epoch(&order, &mut draws, &go_on).unwrap().loss;
                 let error = (loss - expected).abs();
                 let what = format!("{} {} {}", case.arch, case.activation, isa.name());
                 assert!(error <= 1e-5, "{what} {step}: {error:.1e}");
@@ -137,11 +137,9 @@ fn a_hundred_losses_agree_with_the_candle_engine() {
     let order: Vec<u32> = (0..200).collect();
     let losses = |engine: &dyn Engine, hyper: &Hyper| -> Vec<f64> {
         let mut network = engine.network(&arch, hyper, &dataset, &weights(&arch)).unwrap();
-        let mut dropout = Stream::new(1, Purpose::Dropout);
+        let mut draws = Draws::new(1);
         let batches = order.chunks(hyper.batch_size).cycle().take(100);
-        batches
-            .map(|batch| network.train_epoch(batch, &mut dropout, &go_on).unwrap().loss)
-            .collect()
+        batches.map(|batch| network.train_epoch(batch, &mut draws, &go_on).unwrap().loss).collect()
     };
     for activation in Activation::NAMES {
         let hyper = Hyper { dropout: 0.25, weight_decay: 1e-3, ..hyper(activation, 10) };

@@ -1,4 +1,4 @@
-//! Convolution with bias, as a batched matrix product over patches.
+//! Convolution, as a batched matrix product over patches.
 //!
 //! candle's own has a backward pass that takes one thread per value on a GPU.
 //! Here both ways are selections and products: the gradient of the input is
@@ -17,41 +17,49 @@ pub(super) struct Conv {
     seen: Tensor,
     /// Not there if the inputs are the images, whose gradient nobody wants.
     seen_by: Option<Tensor>,
-    /// Position of the weight in the layout; the bias follows it.
-    pub(super) weight: usize,
+    /// Position of the weight in the layout.
+    weight: usize,
+    /// Whether a bias follows it.
+    bias: bool,
 }
 
 impl Conv {
-    /// A convolution whose weight is the tensor `weight` of the layout.
+    /// A convolution whose weight is the tensor `weight` of the layout, with the
+    /// bias after it if there is one.
     pub(super) fn new(
         window: Window,
         weight: usize,
+        bias: bool,
         input_gradient: bool,
         device: &Device,
     ) -> Result<Self> {
         let seen = Tensor::new(window.seen(), device)?;
         let seen_by = input_gradient.then(|| Tensor::new(window.seen_by(), device));
-        Ok(Self { window, seen, seen_by: seen_by.transpose()?, weight })
+        Ok(Self { window, seen, seen_by: seen_by.transpose()?, weight, bias })
     }
 
-    /// `x` `[M, C, S, N]` with a `weight` `[M, O, C, k, k]` and a `bias` `[M, O]`:
-    /// `[M, O, P, N]`.
+    /// `x` `[M, C, S, N]` with a weight `[M, O, C, k, k]` and a bias `[M, O]` among
+    /// the `tensors` of the layout: `[M, O, P, N]`.
     pub(super) fn forward<'a>(
         &'a self,
         x: Tensor,
-        weight: Tensor,
-        bias: &Tensor,
+        tensors: &[Tensor],
         tape: &mut Tape<'a>,
     ) -> Result<Tensor> {
+        let weight = tensors[self.weight].clone();
         let (members, _, _, images) = x.dims4()?;
         let outputs = weight.dim(1)?;
-        let product = weight.flatten_from(2)?.matmul(&self.patches(&x, &self.seen)?)?;
-        let out = product.broadcast_add(&bias.unsqueeze(2)?)?;
+        let mut out = weight.flatten_from(2)?.matmul(&self.patches(&x, &self.seen)?)?;
+        if self.bias {
+            out = out.broadcast_add(&tensors[self.weight + 1].unsqueeze(2)?)?;
+        }
         tape.push(move |gradient, gradients| {
             let flat = gradient.flatten_from(2)?;
             let patches = self.patches(&x, &self.seen)?;
             gradients[self.weight] = Some(flat.matmul(&patches.transpose(1, 2)?)?);
-            gradients[self.weight + 1] = Some(flat.sum(2)?);
+            if self.bias {
+                gradients[self.weight + 1] = Some(flat.sum(2)?);
+            }
             let of_input = |seen_by| self.input_gradient(&gradient, &weight, seen_by);
             self.seen_by.as_ref().map(of_input).transpose()
         });

@@ -53,17 +53,24 @@ impl Images {
     }
 
     /// The images with the numbers `ids`, `[M * N]`, those of the first of
-    /// `members` first.
-    pub(super) fn batch(&self, ids: &Tensor, members: usize) -> Result<Batch> {
+    /// `members` first; or what became of them, `changed`, a row each.
+    pub(super) fn batch(
+        &self,
+        ids: &Tensor,
+        members: usize,
+        changed: Option<Tensor>,
+    ) -> Result<Batch> {
         let images = ids.elem_count() / members;
-        let innermost = |table: &Tensor| {
-            let rows = table.index_select(ids, 0)?.reshape((members, images, ()))?;
-            rows.transpose(1, 2)?.contiguous()
-        };
-        let labels = innermost(&self.labels)?;
+        let innermost =
+            |rows: Tensor| rows.reshape((members, images, ()))?.transpose(1, 2)?.contiguous();
+        let labels = innermost(self.labels.index_select(ids, 0)?)?;
         let half = |first| labels.narrow(1, first, self.classes)?.contiguous();
+        let pixels = match changed {
+            Some(rows) => rows,
+            None => self.pixels.index_select(ids, 0)?,
+        };
         Ok(Batch {
-            images: innermost(&self.pixels)?.reshape((members, self.channels, (), images))?,
+            images: innermost(pixels)?.reshape((members, self.channels, (), images))?,
             labels: Labels { hot: half(0)?, before: half(self.classes)? },
         })
     }

@@ -14,7 +14,7 @@ pub(super) struct Dropout {
 }
 
 /// For each member, its next draw, uniform in [0, 1).
-pub(super) type Draws<'a> = Vec<Box<dyn FnMut() -> f32 + 'a>>;
+pub(super) type Uniforms<'a> = Vec<Box<dyn FnMut() -> f32 + 'a>>;
 
 impl Dropout {
     /// Dropout at a rate for each member.
@@ -29,7 +29,7 @@ impl Dropout {
     pub(super) fn forward(
         &self,
         x: Tensor,
-        draws: &mut Draws<'_>,
+        draws: &mut Uniforms<'_>,
         tape: &mut Tape<'_>,
     ) -> Result<Tensor> {
         if self.rates.iter().all(|rate| *rate == 0.0) {

@@ -7,53 +7,71 @@ const VALUE: usize = size_of::<f32>();
 
 /// Bytes that training one member takes, with batches of `batch` images.
 pub(super) fn training(arch: &Arch, batch: usize) -> usize {
-    let activations = activations(arch);
-    // Kept for the way back, and as much again for masks and gradients.
-    let kept: usize = activations.iter().map(|layer| layer.values).sum();
-    let parameters = arch.layout().num_params();
-    // Weights, gradient, two moments, three hyperparameters, and what is between.
-    (batch.max(1) * (3 * kept + working(&activations)) + 10 * parameters) * VALUE
+    let tally = Tally::of(arch);
+    // Activations are kept for the way back, with as much again for masks and for
+    // gradients. Of a state there are weights, gradient, two moments, three
+    // hyperparameters, and what is between.
+    (batch.max(1) * (3 * tally.kept + 2 * tally.patches) + 10 * arch.layout().size()) * VALUE
 }
 
 /// Bytes that evaluating one image with one member takes.
 pub(super) fn evaluating(arch: &Arch) -> usize {
-    let activations = activations(arch);
-    let largest = activations.iter().map(|layer| layer.values).max();
-    (3 * largest.unwrap_or(0) + working(&activations)) * VALUE
+    let tally = Tally::of(arch);
+    (3 * tally.largest + 2 * tally.patches) * VALUE
 }
 
-/// Values of one image at one layer.
-struct Values {
-    /// Of the layer's output.
-    values: usize,
-    /// Of the patches it is computed from, on whichever way they are more.
+/// Values of one image on its way through a network.
+struct Tally {
+    channels: usize,
+    height: usize,
+    width: usize,
+    /// Outputs of all layers.
+    kept: usize,
+    /// The largest of these.
+    largest: usize,
+    /// Patches of a convolution, of the one and the way where they are most.
     patches: usize,
 }
 
-/// The patches of one layer, twice: candle's selections are not in place.
-fn working(layers: &[Values]) -> usize {
-    2 * layers.iter().map(|layer| layer.patches).max().unwrap_or(0)
-}
+impl Tally {
+    fn of(arch: &Arch) -> Self {
+        let [channels, height, width] = arch.input();
+        let mut tally = Self { channels, height, width, kept: 0, largest: 0, patches: 0 };
+        tally.add(arch.layers());
+        tally
+    }
 
-fn activations(arch: &Arch) -> Vec<Values> {
-    let [mut channels, mut height, mut width] = arch.input();
-    let layer = |(index, layer): (usize, &Layer)| {
-        let mut patches = 0;
-        match *layer {
-            Layer::Conv2d { in_channels, out_channels, kernel } => {
-                // Nobody wants the gradient of the images.
-                let back = if index > 0 { out_channels } else { 0 };
-                let back = back * kernel * kernel * height * width;
-                (height, width) = (height + 1 - kernel, width + 1 - kernel);
-                patches = back.max(in_channels * kernel * kernel * height * width);
-                channels = out_channels;
+    fn add(&mut self, layers: &[Layer]) {
+        for layer in layers {
+            match *layer {
+                Layer::Conv2d { in_channels, out_channels, kernel, stride, padding, .. } => {
+                    // Nobody wants the gradient of the images.
+                    let back = if self.kept == 0 { 0 } else { out_channels };
+                    let back = back * self.height * self.width;
+                    let out = |side: usize| (side + 2 * padding - kernel) / stride + 1;
+                    (self.height, self.width) = (out(self.height), out(self.width));
+                    let forth = in_channels * self.height * self.width;
+                    self.patches = self.patches.max(kernel * kernel * back.max(forth));
+                    self.channels = out_channels;
+                }
+                Layer::Residual { ref body, ref shortcut, .. } => {
+                    let (channels, height, width) = (self.channels, self.height, self.width);
+                    self.add(shortcut);
+                    (self.channels, self.height, self.width) = (channels, height, width);
+                    self.add(body);
+                }
+                Layer::MaxPool2d => (self.height, self.width) = (self.height / 2, self.width / 2),
+                Layer::GlobalAvgPool => (self.height, self.width) = (1, 1),
+                Layer::Flatten => {
+                    self.channels *= self.height * self.width;
+                    (self.height, self.width) = (1, 1);
+                }
+                Layer::Linear { out_features, .. } => self.channels = out_features,
+                Layer::BatchNorm2d { .. } | Layer::Activation | Layer::Relu | Layer::Dropout => {}
             }
-            Layer::MaxPool2d => (height, width) = (height / 2, width / 2),
-            Layer::Flatten => (channels, height, width) = (channels * height * width, 1, 1),
-            Layer::Linear { out_features, .. } => channels = out_features,
-            Layer::Activation | Layer::Dropout => {}
+            let values = self.channels * self.height * self.width;
+            self.kept += values;
+            self.largest = self.largest.max(values);
         }
-        Values { values: channels * height * width, patches }
-    };
-    arch.layers().iter().enumerate().map(layer).collect()
+    }
 }

@@ -3,12 +3,14 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::activation::activate;
+use super::batch_norm::BatchNorm;
 use super::conv::Conv;
 use super::data::Labels;
-use super::dropout::{Draws, Dropout};
+use super::dropout::{Dropout, Uniforms};
 use super::linear::Linear;
 use super::loss::Tally;
 use super::pool::MaxPool;
+use super::steps::global_average;
 use super::tape::Tape;
 use super::window::Window;
 use crate::train::candle::fixtures::{self, Case, UPSTREAM, WEIGHTS, inputs, value};
@@ -53,22 +55,91 @@ fn outer(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     x.reshape((images, channels, height, width))
 }
 
+/// A convolution of `[N, C, H, W]`, forwards and backwards.
+fn convolve(
+    tensors: &[Tensor],
+    (stride, padding): (usize, usize),
+    upstream: &dyn Fn(&Tensor) -> Tensor,
+) -> Result<(Tensor, Vec<Tensor>)> {
+    let [x, parameters @ ..] = tensors else { panic!("an input") };
+    let (_, _, height, width) = x.dims4()?;
+    let window = Window { height, width, kernel: parameters[0].dim(2)?, stride, padding };
+    let (out_height, out_width) = window.out();
+    let conv = Conv::new(window, 0, parameters.len() > 1, true, &Device::Cpu)?;
+    let mut tape = Tape::recording();
+    let parameters = parameters.iter().map(|tensor| tensor.unsqueeze(0));
+    let parameters = parameters.collect::<Result<Vec<_>>>()?;
+    let out = outer(&conv.forward(inner(x)?, &parameters, &mut tape)?, out_height, out_width)?;
+    let mut gradients = vec![None; parameters.len()];
+    let of_input = tape.backward(inner(&upstream(&out))?, &mut gradients)?.unwrap();
+    let of_input = outer(&of_input, height, width)?;
+    Ok((out, std::iter::once(of_input).chain(gradients.into_iter().flatten()).collect()))
+}
+
 #[test]
 fn convolution_agrees_with_pytorch() {
-    check("conv2d", inputs, &|tensors, upstream| {
-        let [x, weight, bias] = tensors else { panic!("three inputs") };
+    check("conv2d", inputs, &|tensors, upstream| convolve(tensors, (1, 0), upstream));
+    for (stride, padding) in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)] {
+        check(&format!("conv2d_{stride}_{padding}"), inputs, &|tensors, upstream| {
+            convolve(tensors, (stride, padding), upstream)
+        });
+    }
+}
+
+#[test]
+fn batch_normalisation_agrees_with_pytorch() {
+    check("batch_norm2d", inputs, &|tensors, upstream| {
+        let [x, scale, shift] = tensors else { panic!("three inputs") };
         let (_, _, height, width) = x.dims4()?;
-        let window = Window { height, width, kernel: weight.dim(2)? };
-        let (out_height, out_width) = window.out();
-        let conv = Conv::new(window, 0, true, &Device::Cpu)?;
-        let mut tape = Tape::recording();
-        let (weight, bias) = (weight.unsqueeze(0)?, bias.unsqueeze(0)?);
-        let out = conv.forward(inner(x)?, weight, &bias, &mut tape)?;
-        let out = outer(&out, out_height, out_width)?;
-        let mut gradients = vec![None; 2];
+        let (scale, shift) = (scale.unsqueeze(0)?, shift.unsqueeze(0)?);
+        let layout = [scale.clone(), shift, scale.zeros_like()?, scale.ones_like()?];
+        let (norm, mut tape, mut followed) = (BatchNorm(0), Tape::recording(), vec![None; 4]);
+        let out = norm.train(&inner(x)?, &layout, &mut followed, &mut tape)?;
+        let out = outer(&out, height, width)?;
+        let mut gradients = vec![None; 4];
         let of_input = tape.backward(inner(&upstream(&out))?, &mut gradients)?.unwrap();
         let of_input = outer(&of_input, height, width)?;
         Ok((out, std::iter::once(of_input).chain(gradients.into_iter().flatten()).collect()))
+    });
+}
+
+/// What PyTorch remembers of two batches.
+#[test]
+fn running_statistics_agree_with_pytorch() {
+    check("batch_norm2d_running", inputs, &|tensors, _| {
+        let x = inner(&tensors[0])?;
+        let channels = Tensor::zeros((1, x.dim(1)?), x.dtype(), x.device())?;
+        let ones = channels.ones_like()?;
+        let mut layout = vec![ones.clone(), channels.clone(), channels, ones];
+        for batch in [&x, &x.affine(2.0, 1.0)?] {
+            let mut followed = vec![None; 4];
+            BatchNorm(0).train(batch, &layout, &mut followed, &mut Tape::off())?;
+            for (tensor, followed) in layout.iter_mut().zip(followed) {
+                *tensor = followed.unwrap_or(tensor.clone());
+            }
+        }
+        Ok((Tensor::cat(&layout[2..], 0)?, Vec::new()))
+    });
+}
+
+#[test]
+fn a_channel_of_one_value_cannot_be_normalised() {
+    let x = Tensor::zeros((1, 2, 1, 1), DType::F32, &Device::Cpu).unwrap();
+    let layout = vec![Tensor::ones((1, 2), DType::F32, &Device::Cpu).unwrap(); 4];
+    let train = BatchNorm(0).train(&x, &layout, &mut [const { None }; 4], &mut Tape::off());
+    assert!(train.is_err());
+}
+
+#[test]
+fn global_average_agrees_with_pytorch() {
+    check("global_avg_pool", inputs, &|x, upstream| {
+        let (_, _, height, width) = x[0].dims4()?;
+        let mut tape = Tape::recording();
+        let out = global_average(&inner(&x[0])?, &mut tape)?;
+        let out = outer(&out, 1, 1)?.flatten_from(1)?;
+        let above = upstream(&out).unsqueeze(2)?.unsqueeze(3)?;
+        let gradient = tape.backward(inner(&above)?, &mut Vec::new())?;
+        Ok((out, vec![outer(&gradient.unwrap(), height, width)?]))
     });
 }
 
@@ -81,8 +152,8 @@ fn linear_agrees_with_pytorch() {
         let outer = |x: &Tensor| x.squeeze(2)?.squeeze(0)?.t()?.contiguous();
         let linear = Linear(0);
         let mut tape = Tape::recording();
-        let (weight, bias) = (weight.unsqueeze(0)?, bias.unsqueeze(0)?);
-        let out = outer(&linear.forward(&inner(x)?, weight, &bias, &mut tape)?)?;
+        let tensors = [weight.unsqueeze(0)?, bias.unsqueeze(0)?];
+        let out = outer(&linear.forward(&inner(x)?, &tensors, &mut tape)?)?;
         let mut gradients = vec![None; 2];
         let of_input = tape.backward(inner(&upstream(&out))?, &mut gradients)?.unwrap();
         let of_input = outer(&of_input)?;
@@ -172,7 +243,7 @@ fn draws_go_image_by_image() {
     let x = Tensor::ones((2, 2, 1, 2), DType::F32, &Device::Cpu).unwrap();
     let mut first = [0.0, 0.25, 0.9, 0.2].into_iter();
     let mut second = [0.5, 0.1, 0.4, 0.6].into_iter();
-    let mut draws: Draws<'_> =
+    let mut draws: Uniforms<'_> =
         vec![Box::new(|| first.next().unwrap()), Box::new(|| second.next().unwrap())];
     let mut tape = Tape::recording();
     let out = dropout.forward(x.clone(), &mut draws, &mut tape).unwrap();

@@ -9,16 +9,16 @@ use super::tape::Tape;
 pub(super) struct Linear(pub(super) usize);
 
 impl Linear {
-    /// `x` `[M, I, 1, N]` with a `weight` `[M, O, I]` and a `bias` `[M, O]`:
-    /// `[M, O, 1, N]`.
+    /// `x` `[M, I, 1, N]` with a weight `[M, O, I]` and a bias `[M, O]` among the
+    /// `tensors` of the layout: `[M, O, 1, N]`.
     pub(super) fn forward<'a>(
         &'a self,
         x: &Tensor,
-        weight: Tensor,
-        bias: &Tensor,
+        tensors: &[Tensor],
         tape: &mut Tape<'a>,
     ) -> Result<Tensor> {
         let x = x.squeeze(2)?;
+        let (weight, bias) = (tensors[self.0].clone(), &tensors[self.0 + 1]);
         let out = weight.matmul(&x)?.broadcast_add(&bias.unsqueeze(2)?)?;
         tape.push(move |gradient, gradients| {
             let gradient = gradient.squeeze(2)?;

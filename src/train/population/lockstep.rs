@@ -5,17 +5,17 @@ use std::ops::Range;
 use candle_core::{DType, Tensor};
 
 use super::data::{Batch, Images};
-use super::dropout::{Draws, Dropout};
+use super::dropout::{Dropout, Uniforms};
 use super::loss::Tally;
 use super::optimizer::Optimizer;
 use super::parameters::Places;
-use super::steps::{Pass, Steps};
+use super::steps::{Pass, Steps, Training};
 use super::tape::{Gradients, Tape};
 use super::{PopulationEngine, failed, footprint};
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::train::{Memory, Metrics, Network, Population, Stream};
+use crate::train::{Change, Draws, Memory, Metrics, Network, Population, Stream};
 use crate::zoo::Hyper;
 
 /// Networks of one architecture with their optimisers, in `f32` or, to be
@@ -30,7 +30,8 @@ pub(super) struct Lockstep<'a> {
     splits: Vec<(&'a Split, Images)>,
     steps: Steps,
     dropout: Dropout,
-    parameters: Tensor,
+    /// All tensors of all members: see [`Places`].
+    state: Tensor,
     optimizer: Optimizer,
 }
 
@@ -54,7 +55,7 @@ impl<'a> Lockstep<'a> {
             };
             let splits = [Some(&dataset.train), dataset.val.as_ref(), Some(&dataset.test)];
             let rates = hypers.iter().map(|hyper| hyper.dropout).collect();
-            let parameters = Tensor::new(places.pack(weights), device)?.to_dtype(dtype)?;
+            let state = Tensor::new(places.pack(weights), device)?.to_dtype(dtype)?;
             Ok(Self {
                 engine,
                 dtype,
@@ -67,8 +68,8 @@ impl<'a> Lockstep<'a> {
                     .collect::<candle_core::Result<_>>()?,
                 steps: Steps::new(arch, device)?,
                 dropout: Dropout::new(rates, dtype, device)?,
-                parameters,
-                optimizer: Optimizer::new(places, &hypers, dtype, device)?,
+                state,
+                optimizer: Optimizer::new(places, &hypers, dataset.train.len(), dtype, device)?,
                 hypers,
             })
         };
@@ -89,15 +90,52 @@ impl<'a> Lockstep<'a> {
         Tensor::new(ids, &self.engine.device).map_err(failed("uploading the order of images"))
     }
 
-    /// The images of a split of the data set with the numbers in a range of `ids`.
-    fn batch(&self, split: &Split, ids: &Tensor, range: Range<usize>) -> Result<Batch> {
+    /// The images of a split of the data set with the numbers in a range of `ids`,
+    /// or what became of them, `changed`.
+    fn batch(
+        &self,
+        split: &Split,
+        ids: &Tensor,
+        range: Range<usize>,
+        changed: Option<Tensor>,
+    ) -> Result<Batch> {
         let uploaded = self.splits.iter().find(|(other, _)| std::ptr::eq(*other, split));
         let Some((_, images)) = uploaded else {
             return Err(Error::internal("a split of another data set"));
         };
         ids.narrow(0, range.start, range.len())
-            .and_then(|ids| images.batch(&ids, self.hypers.len()))
+            .and_then(|ids| images.batch(&ids, self.hypers.len(), changed))
             .map_err(failed("gathering a batch"))
+    }
+
+    /// The training images at each member's `order`, a row each, changed on the host
+    /// as the data set says with draws from each member's stream; none if the data
+    /// set changes nothing.
+    fn changed<'o>(
+        &self,
+        orders: impl Iterator<Item = &'o [u32]>,
+        streams: &mut [&mut Stream],
+    ) -> Result<Option<Tensor>> {
+        let Dataset { train, augment: Some(augment), black, .. } = self.dataset else {
+            return Ok(None);
+        };
+        let [_, height, width] = self.arch.input();
+        let size = black.len() * height * width;
+        let (mut pixels, mut rows) = (Vec::new(), 0);
+        for (order, stream) in orders.zip(streams) {
+            for index in order {
+                let change = Change::draw(*augment, stream);
+                let image = &train.images[*index as usize * size..][..size];
+                for (plane, black) in image.chunks_exact(height * width).zip(black) {
+                    change.append(plane, width, *black, &mut pixels);
+                }
+                rows += 1;
+            }
+        }
+        Tensor::from_vec(pixels, (rows, size), &self.engine.device)
+            .and_then(|rows| rows.to_dtype(self.dtype))
+            .map(Some)
+            .map_err(failed("uploading changed images"))
     }
 
     /// The training images at `orders`, one for each member.
@@ -105,7 +143,7 @@ impl<'a> Lockstep<'a> {
     pub(super) fn first_batch(&self, orders: &[&[u32]]) -> Result<Batch> {
         let batch = 0..orders[0].len();
         let ids = self.upload_ids(orders, std::slice::from_ref(&batch))?;
-        self.batch(&self.dataset.train, &ids, 0..batch.end * orders.len())
+        self.batch(&self.dataset.train, &ids, 0..batch.end * orders.len(), None)
     }
 
     /// Puts `batch` through the networks and adds it to `tally`; returns the
@@ -113,36 +151,42 @@ impl<'a> Lockstep<'a> {
     fn forward<'s>(
         &'s self,
         batch: Batch,
-        draws: Option<&mut Draws<'_>>,
+        training: Option<Training<'_, '_>>,
         tape: &mut Tape<'s>,
         tally: &mut Tally,
     ) -> candle_core::Result<Tensor> {
-        let parameters = places(self.arch, &self.hypers).views(&self.parameters)?;
+        let tensors = places(self.arch, &self.hypers).views(&self.state)?;
         let activation = self.hypers[0].activation;
-        let pass = Pass { activation, parameters: &parameters, dropout: &self.dropout };
-        let logits = self.steps.logits(batch.images, &pass, draws, tape)?;
+        let pass = Pass { activation, dropout: &self.dropout, tensors: &tensors, training };
+        let logits = self.steps.logits(batch.images, pass, tape)?;
         tally.add(&logits, &batch.labels)
     }
 
-    /// Gradients of the members' mean losses of `batch`, which is added to `tally`.
+    /// Gradients of the members' mean losses of `batch`, which is added to `tally`,
+    /// and the running statistics after it; by position in the layout.
     pub(super) fn gradients(
         &self,
         batch: Batch,
-        draws: &mut Draws<'_>,
+        draws: &mut Uniforms<'_>,
         tally: &mut Tally,
-    ) -> candle_core::Result<Gradients> {
+    ) -> candle_core::Result<(Gradients, Gradients)> {
         let mut tape = Tape::recording();
-        let gradient = self.forward(batch, Some(draws), &mut tape, tally)?;
-        let mut gradients = vec![None; self.arch.layout().tensors().len()];
+        let none = vec![None; self.arch.layout().tensors().len()];
+        let (mut gradients, mut followed) = (none.clone(), none);
+        let training = Training { draws, followed: &mut followed };
+        let gradient = self.forward(batch, Some(training), &mut tape, tally)?;
         tape.backward(gradient, &mut gradients)?;
-        Ok(gradients)
+        Ok((gradients, followed))
     }
 
-    /// Moves the parameters once.
-    fn update(&mut self, gradients: Gradients) -> candle_core::Result<()> {
-        let flat = gradients.into_iter().flatten().map(|gradient| gradient.flatten_all());
-        let gradient = Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
-        self.parameters = self.optimizer.step(&self.parameters, &gradient)?;
+    /// Moves the parameters once, and the running statistics to where they are.
+    fn update(&mut self, gradients: Gradients, followed: Gradients) -> candle_core::Result<()> {
+        let places = places(self.arch, &self.hypers);
+        let gradient = places.join(gradients, |tensor| tensor.zeros_like(), &self.state)?;
+        self.state = self.optimizer.step(&self.state, &gradient)?;
+        if followed.iter().any(Option::is_some) {
+            self.state = places.join(followed, |tensor| Ok(tensor.clone()), &self.state)?;
+        }
         Ok(())
     }
 }
@@ -151,12 +195,12 @@ impl Population for Lockstep<'_> {
     fn train_epoch(
         &mut self,
         orders: &[&[u32]],
-        dropouts: &mut [Stream],
+        draws: &mut [Draws],
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Metrics>> {
         let (members, images) = (self.hypers.len(), self.dataset.train.len());
         let length = orders.first().map_or(0, |order| order.len());
-        if orders.len() != members || dropouts.len() != members {
+        if orders.len() != members || draws.len() != members {
             return Err(Error::internal(format!("{} orders for {members} models", orders.len())));
         }
         if orders.iter().any(|order| order.len() != length) {
@@ -167,17 +211,21 @@ impl Population for Lockstep<'_> {
         }
         let batches = cut(length, self.hypers[0].batch_size);
         let ids = self.upload_ids(orders, &batches)?;
-        let mut draws: Draws<'_> = Vec::with_capacity(members);
-        for stream in dropouts {
-            draws.push(Box::new(|| stream.uniform()));
+        let mut uniforms: Uniforms<'_> = Vec::with_capacity(members);
+        let mut augments = Vec::with_capacity(members);
+        for Draws { dropout, augment } in draws {
+            uniforms.push(Box::new(|| dropout.uniform()));
+            augments.push(augment);
         }
         let mut tally = self.tally()?;
         for batch in batches {
             before_batch()?;
-            let ids_of = batch.start * members..batch.end * members;
-            let batch = self.batch(&self.dataset.train, &ids, ids_of)?;
-            self.gradients(batch, &mut draws, &mut tally)
-                .and_then(|gradients| self.update(gradients))
+            let of_batch = orders.iter().map(|order| &order[batch.clone()]);
+            let changed = self.changed(of_batch, &mut augments)?;
+            let range = batch.start * members..batch.end * members;
+            let batch = self.batch(&self.dataset.train, &ids, range, changed)?;
+            self.gradients(batch, &mut uniforms, &mut tally)
+                .and_then(|(gradients, followed)| self.update(gradients, followed))
                 .map_err(failed("training"))?;
         }
         tally.metrics().map_err(failed("training"))
@@ -191,7 +239,8 @@ impl Population for Lockstep<'_> {
         let ids = self.upload_ids(&vec![images.as_slice(); members], &batches)?;
         let mut tally = self.tally()?;
         for batch in batches {
-            let batch = self.batch(split, &ids, batch.start * members..batch.end * members)?;
+            let range = batch.start * members..batch.end * members;
+            let batch = self.batch(split, &ids, range, None)?;
             self.forward(batch, None, &mut Tape::off(), &mut tally)
                 .map_err(failed("evaluating"))?;
         }
@@ -199,7 +248,7 @@ impl Population for Lockstep<'_> {
     }
 
     fn weights(&self) -> Result<Vec<Vec<f32>>> {
-        let values = self.parameters.to_dtype(DType::F32).and_then(|all| all.to_vec1::<f32>());
+        let values = self.state.to_dtype(DType::F32).and_then(|all| all.to_vec1::<f32>());
         let values = values.map_err(failed("reading the weights"))?;
         Ok(places(self.arch, &self.hypers).unpack(&values))
     }
@@ -212,10 +261,10 @@ impl Network for Alone<'_> {
     fn train_epoch(
         &mut self,
         order: &[u32],
-        dropout: &mut Stream,
+        draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics> {
-        only(self.0.train_epoch(&[order], std::slice::from_mut(dropout), before_batch)?)
+        only(self.0.train_epoch(&[order], std::slice::from_mut(draws), before_batch)?)
     }
 
     fn evaluate(&self, split: &Split) -> Result<Metrics> {
@@ -260,12 +309,12 @@ fn check(arch: &Arch, hypers: &[&Hyper], dataset: &Dataset, weights: &[Vec<f32>]
     if !hypers.iter().all(|hyper| hyper.trains_with(first)) {
         return wrong("models that cannot train in lockstep".to_owned());
     }
-    let (name, shape, params) = (arch.name(), arch.input(), arch.layout().num_params());
+    let (name, shape, params) = (arch.name(), arch.input(), arch.layout().size());
     if dataset.shape != shape {
         return wrong(format!("images are {:?}, but `{name}` takes {shape:?}", dataset.shape));
     }
     if let Some(weights) = weights.iter().find(|weights| weights.len() != params) {
-        return wrong(format!("{} weights for {params} parameters", weights.len()));
+        return wrong(format!("{} weights for a state of {params}", weights.len()));
     }
     let splits = [Some(&dataset.train), dataset.val.as_ref(), Some(&dataset.test)];
     let mut labels = splits.into_iter().flatten().flat_map(|split| &split.labels);

@@ -16,6 +16,7 @@
 //! another number of them: results are the same to rounding, not to the bit.
 
 mod activation;
+mod batch_norm;
 mod conv;
 mod data;
 mod device;

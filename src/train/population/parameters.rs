@@ -23,7 +23,7 @@ impl Places<'_> {
 
     /// The reverse of [`Self::pack`].
     pub(super) fn unpack(&self, packed: &[f32]) -> Vec<Vec<f32>> {
-        let mut members = vec![Vec::with_capacity(self.layout.num_params()); self.members];
+        let mut members = vec![Vec::with_capacity(self.layout.size()); self.members];
         let mut rest = packed;
         for tensor in self.layout.tensors() {
             for member in &mut members {
@@ -35,10 +35,14 @@ impl Places<'_> {
         members
     }
 
-    /// One value of each member, beside every parameter of it.
+    /// One value of each member, beside every parameter of it; zero beside what is
+    /// followed, not trained.
     pub(super) fn spread(&self, values: &[f64], device: &Device) -> Result<Tensor> {
         let tensors = self.layout.tensors().iter();
-        let parts = tensors.flat_map(|tensor| values.iter().map(|value| vec![*value; tensor.size]));
+        let parts = tensors.flat_map(|tensor| {
+            let factor = if tensor.kind.is_parameter() { 1.0 } else { 0.0 };
+            values.iter().map(move |value| vec![factor * value; tensor.size])
+        });
         Tensor::new(parts.flatten().collect::<Vec<f64>>(), device)
     }
 
@@ -50,5 +54,21 @@ impl Places<'_> {
             packed.narrow(0, start, size)?.reshape(shape)
         };
         self.layout.tensors().iter().map(view).collect()
+    }
+
+    /// Tensors by position in the layout as one; where there is none, what `other`
+    /// makes of the one in `packed`.
+    pub(super) fn join(
+        &self,
+        tensors: Vec<Option<Tensor>>,
+        other: impl Fn(&Tensor) -> Result<Tensor>,
+        packed: &Tensor,
+    ) -> Result<Tensor> {
+        let views = self.views(packed)?;
+        let parts = tensors.into_iter().zip(&views).map(|(tensor, view)| match tensor {
+            Some(tensor) => tensor.flatten_all(),
+            None => other(view)?.flatten_all(),
+        });
+        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
     }
 }

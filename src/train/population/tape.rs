@@ -27,6 +27,11 @@ impl<'a> Tape<'a> {
         Self { recording: false, steps: Vec::new() }
     }
 
+    /// A tape for a part of the network, which keeps as much as this one.
+    pub(super) fn branch(&self) -> Self {
+        Self { recording: self.recording, steps: Vec::new() }
+    }
+
     /// Notes a step that has parameters, or ends the pass.
     pub(super) fn push(
         &mut self,

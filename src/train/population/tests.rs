@@ -6,14 +6,14 @@ use std::num::NonZero;
 use candle_core::DType;
 
 use super::PopulationEngine;
-use super::dropout::Draws;
+use super::dropout::Uniforms;
 use super::lockstep::Lockstep;
 use crate::arch::Arch;
-use crate::dataset::Dataset;
+use crate::dataset::{Augment, Dataset};
 use crate::train::candle::fixtures::{
-    self, DRAWS, NetworkCase, Trajectory, dataset, go_on, hyper, value, weights,
+    self, DRAWS, NetworkCase, Summary, Trajectory, dataset, go_on, hyper, value, weights,
 };
-use crate::train::{CandleEngine, Engine, Metrics, Population, Purpose, Stream, Together};
+use crate::train::{CandleEngine, Draws, Engine, Metrics, Population, Together};
 use crate::zoo::{Activation, Hyper, Optimizer};
 
 /// Weights that are not those of the fixtures.
@@ -38,9 +38,10 @@ fn gradients_agree_with_pytorch() {
             let order: Vec<u32> = (0..case.batch as u32).collect();
             let (batch, mut tally) = (networks.first_batch(&[&order, &order]), networks.tally());
             let mut numbers = (0..).map(|i| ((value(DRAWS, i) + 1.0) / 2.0) as f32);
-            let mut draws: Draws<'_> = vec![Box::new(|| 0.5), Box::new(|| numbers.next().unwrap())];
+            let mut draws: Uniforms<'_> =
+                vec![Box::new(|| 0.5), Box::new(|| numbers.next().unwrap())];
             let tally = tally.as_mut().unwrap();
-            let gradients = networks.gradients(batch.unwrap(), &mut draws, tally).unwrap();
+            let (gradients, _) = networks.gradients(batch.unwrap(), &mut draws, tally).unwrap();
             let loss = tally.metrics().unwrap()[1].loss;
             assert!((loss - case.loss).abs() <= tolerance * case.loss, "{what}: {loss}");
             assert_eq!(gradients.len(), case.gradients.len());
@@ -49,6 +50,57 @@ fn gradients_agree_with_pytorch() {
                 expected.check(&found, tolerance, &format!("{what}: gradient {i}"));
             }
         }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct ResidualCase {
+    arch: String,
+    batch: usize,
+    loss: f64,
+    gradients: Vec<Summary>,
+    statistics: Vec<Summary>,
+    evaluated: f64,
+}
+
+/// A residual network, the second of two members: every gradient, the running
+/// statistics after one batch, and the loss in evaluation with these; in `f64` to
+/// 1e-9, in `f32` to 2e-5.
+#[test]
+fn residual_networks_agree_with_pytorch() {
+    let engine = PopulationEngine::cpu();
+    let cases = fixtures::cases::<ResidualCase>("residual_networks");
+    let case = cases.into_iter().find(|case| case.arch == "resnet_narrow").unwrap();
+    let arch = Arch::narrow_resnet();
+    // Nothing moves but the running statistics.
+    let hyper = Hyper { lr: 1e-30, ..hyper("relu", case.batch) };
+    let dataset = dataset(&arch, case.batch);
+    let start = [other_weights(&arch), weights(&arch)];
+    let order: Vec<u32> = (0..case.batch as u32).collect();
+    for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 2e-5)] {
+        let hypers = vec![&hyper, &hyper];
+        let mut networks = Lockstep::new(&engine, dtype, &arch, hypers, &dataset, &start).unwrap();
+        let (batch, mut tally) = (networks.first_batch(&[&order, &order]), networks.tally());
+        let mut draws: Uniforms<'_> = vec![Box::new(|| 0.5), Box::new(|| 0.5)];
+        let tally = tally.as_mut().unwrap();
+        let (gradients, followed) = networks.gradients(batch.unwrap(), &mut draws, tally).unwrap();
+        let loss = tally.metrics().unwrap()[1].loss;
+        assert!((loss - case.loss).abs() <= tolerance * case.loss, "{dtype:?}: {loss}");
+        for (found, expected) in [(gradients, &case.gradients), (followed, &case.statistics)] {
+            let found: Vec<_> = found.into_iter().flatten().collect();
+            assert_eq!(found.len(), expected.len());
+            for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+                expected.check(&found.get(1).unwrap(), tolerance, &format!("{dtype:?} {i}"));
+            }
+        }
+        let mut streams = [1, 2].map(Draws::new);
+        networks.train_epoch(&[&order, &order], &mut streams, &go_on).unwrap();
+        let loss = networks.evaluate(&dataset.train).unwrap()[1].loss;
+        let error = (loss - case.evaluated).abs() / case.evaluated;
+        assert!(error <= tolerance, "{dtype:?}: evaluated {loss} ({error:.1e})");
+        let moved =
+            networks.weights().unwrap()[1].iter().zip(&start[1]).filter(|(a, b)| a != b).count();
+        assert_eq!(moved, arch.layout().size() - arch.layout().num_params());
     }
 }
 
@@ -73,7 +125,7 @@ fn the_first_losses_agree_with_pytorch() {
             let hypers = vec![&hyper, &other];
             let mut networks =
                 Lockstep::new(&engine, dtype, &arch, hypers, &dataset, &start).unwrap();
-            let mut draws = [1, 2].map(|seed| Stream::new(seed, Purpose::Dropout));
+            let mut draws = [1, 2].map(Draws::new);
             for (step, expected) in case.losses.iter().enumerate().take(steps) {
                 let first = (step % 8 * case.batch) as u32;
                 let order: Vec<u32> = (first..first + case.batch as u32).collect();
@@ -110,10 +162,10 @@ fn alone(
     order: &[u32],
 ) -> Outcome {
     let mut network = engine.network(arch, hyper, dataset, &weights(arch)).unwrap();
-    let mut dropout = Stream::new(hyper.seed, Purpose::Dropout);
+    let mut draws = Draws::new(hyper.seed);
     let mut metrics = vec![network.evaluate(&dataset.train).unwrap()];
     for _ in 0..2 {
-        metrics.push(network.train_epoch(order, &mut dropout, &go_on).unwrap());
+        metrics.push(network.train_epoch(order, &mut draws, &go_on).unwrap());
         metrics.push(network.evaluate(&dataset.test).unwrap());
     }
     (metrics, network.weights().unwrap())
@@ -128,12 +180,11 @@ fn together(
     let engine = PopulationEngine::cpu();
     let start = vec![weights(arch); 3];
     let mut population = engine.population(arch, hypers.iter().collect(), dataset, &start).unwrap();
-    let mut dropouts: Vec<Stream> =
-        hypers.iter().map(|hyper| Stream::new(hyper.seed, Purpose::Dropout)).collect();
+    let mut draws: Vec<Draws> = hypers.iter().map(|hyper| Draws::new(hyper.seed)).collect();
     let orders: Vec<&[u32]> = orders.iter().map(Vec::as_slice).collect();
     let mut metrics = vec![population.evaluate(&dataset.train).unwrap()];
     for _ in 0..2 {
-        metrics.push(population.train_epoch(&orders, &mut dropouts, &go_on).unwrap());
+        metrics.push(population.train_epoch(&orders, &mut draws, &go_on).unwrap());
         metrics.push(population.evaluate(&dataset.test).unwrap());
     }
     let weights = population.weights().unwrap();
@@ -152,16 +203,19 @@ fn assert_close(found: &Outcome, expected: &Outcome, what: &str) {
 }
 
 /// Networks together, networks alone and the reference engine, over two epochs
-/// whose last batch is smaller, with and without dropout.
+/// whose last batch is smaller, with and without dropout and augmentation.
 #[test]
 fn members_train_as_they_would_alone() {
-    for (arch, activation, optimizer, dropout) in [
-        ("cnn_s", "gelu", Optimizer::Adam, 0.4),
-        ("cnn_s", "tanh", Optimizer::Sgd, 0.0),
-        ("cnn_m", "silu", Optimizer::Adam, 0.2),
+    let crop = Some(Augment::CropFlip { pad: 3 });
+    for (arch, activation, optimizer, dropout, augment) in [
+        ("cnn_s", "gelu", Optimizer::Adam, 0.4, None),
+        ("cnn_s", "tanh", Optimizer::Sgd, 0.0, None),
+        ("cnn_m", "silu", Optimizer::Adam, 0.2, crop),
     ] {
         let arch = Arch::by_name(arch).unwrap();
-        let (dataset, orders) = (dataset(&arch, 17), orders(17));
+        let black = vec![-0.5, 0.0, 0.5];
+        let dataset = Dataset { augment, black, ..dataset(&arch, 17) };
+        let orders = orders(17);
         let hypers = three(activation, optimizer, dropout);
         let found = together(&arch, &hypers, &dataset, &orders);
         for ((hyper, order), found) in hypers.iter().zip(&orders).zip(&found) {
@@ -207,7 +261,7 @@ fn members_that_do_not_fit_are_an_error() {
     assert!(engine.population(&arch, vec![&hyper, &hyper], &wrong, &both).is_err());
 
     let mut population = engine.population(&arch, vec![&hyper, &hyper], &data, &both).unwrap();
-    let mut draws = [1, 2].map(|seed| Stream::new(seed, Purpose::Dropout));
+    let mut draws = [1, 2].map(Draws::new);
     let mut train = |orders: &[&[u32]]| population.train_epoch(orders, &mut draws, &go_on);
     assert!(train(&[&[0]]).is_err());
     assert!(train(&[&[0, 1], &[0]]).is_err());

@@ -34,8 +34,8 @@ pub(in crate::train) struct Desk {
 #[derive(Debug, PartialEq)]
 pub(in crate::train) struct Checkpoint {
     pub(in crate::train) memory: Memory,
-    /// Where the stream of dropout stands.
-    pub(in crate::train) dropout: u128,
+    /// Where the streams of draws stand.
+    pub(in crate::train) draws: [u128; 2],
 }
 
 /// What an earlier process left.
@@ -97,8 +97,9 @@ impl Desk {
             &numbers,
             &[&weights],
         )?;
-        let Checkpoint { memory: Memory { steps, moments }, dropout } = checkpoint;
-        let numbers = [*steps, *dropout as u64, (*dropout >> 64) as u64];
+        let Checkpoint { memory: Memory { steps, moments }, draws } = checkpoint;
+        let [dropout, augment] = draws.map(|position| [position as u64, (position >> 64) as u64]);
+        let numbers = [&[*steps][..], &dropout, &augment].concat();
         let moments: Vec<&[f32]> = moments.iter().map(Vec::as_slice).collect();
         let path = self.path(Leaf::Memory, epoch);
         record::write(&path, &self.label(Leaf::Memory, epoch), &numbers, &moments)?;
@@ -112,13 +113,13 @@ impl Desk {
 
     /// Finds what an earlier process left of the model, of so many parameters.
     /// Every byte that is used has been checked.
-    pub(in crate::train) fn find(self: &Arc<Self>, num_params: usize, epochs: usize) -> Found {
+    pub(in crate::train) fn find(self: &Arc<Self>, size: usize, epochs: usize) -> Found {
         let mut found = Found::default();
         // A state without its memory is from a process that was killed in between.
         let begun = |epoch: &usize| self.path(Leaf::Memory, *epoch).exists();
         let Some(newest) = (0..=epochs).rev().find(begun) else { return found };
         for epoch in 0..=newest {
-            match self.state(epoch, num_params) {
+            match self.state(epoch, size) {
                 Ok(state) => found.states.push(state),
                 Err(error) => {
                     found.problem = Some(error);
@@ -153,11 +154,11 @@ impl Desk {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    fn state(self: &Arc<Self>, epoch: usize, num_params: usize) -> Result<State> {
+    fn state(self: &Arc<Self>, epoch: usize, size: usize) -> Result<State> {
         let Record { numbers, vectors } = self.read(Leaf::State, epoch)?;
         match (numbers.as_slice(), vectors.as_slice()) {
             (&[train_loss, train_acc, has_val, val_loss, val_acc, test_loss, test_acc, s], [w])
-                if w.len() == num_params =>
+                if w.len() == size =>
             {
                 let metrics = |loss, accuracy| Metrics {
                     loss: f64::from_bits(loss),
@@ -179,10 +180,11 @@ impl Desk {
     fn checkpoint(&self, epoch: usize) -> Result<Checkpoint> {
         let Record { numbers, vectors: moments } = self.read(Leaf::Memory, epoch)?;
         match *numbers {
-            [steps, low, high] => Ok(Checkpoint {
-                memory: Memory { steps, moments },
-                dropout: u128::from(high) << 64 | u128::from(low),
-            }),
+            [steps, low, high, augment_low, augment_high] => {
+                let position = |low: u64, high: u64| u128::from(high) << 64 | u128::from(low);
+                let draws = [position(low, high), position(augment_low, augment_high)];
+                Ok(Checkpoint { memory: Memory { steps, moments }, draws })
+            }
             _ => Err(self.malformed(Leaf::Memory, epoch)),
         }
     }

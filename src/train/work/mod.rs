@@ -39,13 +39,8 @@ impl Workplace {
     ///
     /// # Errors
     /// `Conflict` if another process works at it.
-    pub(super) fn desk(
-        &self,
-        model: &Model,
-        engine: &str,
-        num_params: usize,
-    ) -> Result<Option<Desk>> {
-        let bytes = num_params * size_of::<f32>() * (model.hyper.epochs + 1);
+    pub(super) fn desk(&self, model: &Model, engine: &str, size: usize) -> Result<Option<Desk>> {
+        let bytes = size * size_of::<f32>() * (model.hyper.epochs + 1);
         if bytes < self.at_least {
             return Ok(None);
         }
