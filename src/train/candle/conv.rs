@@ -20,6 +20,10 @@ use super::tile::{WIDTH, add_panel_product};
 /// in the first-level cache.
 const DEPTH: usize = 288;
 
+/// Values of the output that are worked on at a time: they stay in the second-level
+/// cache while the terms of all channels are added.
+const OUT_VALUES: usize = 96 << 10;
+
 /// Values of patches that are kept for the gradient of the weight at a time.
 const PATCH_VALUES: usize = 64 << 10;
 
@@ -236,13 +240,13 @@ fn add_convolution<T: Element>(
     }
     let (stride, depth) = (patches.images * positions, patches.channels * taps);
     let block = (DEPTH / taps).clamp(1, patches.channels);
-    let group = patches.group(block);
+    let group = (OUT_VALUES / (outputs * positions).max(1)).clamp(1, patches.images.max(1));
     let mut frames = patches.frames(block, group);
     let mut panel = vec![[T::zero(); WIDTH]; block * taps];
-    for channels in blocks(patches.channels, block) {
-        let rows = channels.len() * taps;
-        let weight = Matrix::columns_of(weight, outputs, depth, channels.start * taps, rows);
-        for images in blocks(patches.images, group) {
+    for images in blocks(patches.images, group) {
+        for channels in blocks(patches.channels, block) {
+            let rows = channels.len() * taps;
+            let weight = Matrix::columns_of(weight, outputs, depth, channels.start * taps, rows);
             frames.fill(x, channels.clone(), images.clone());
             for places in blocks(images.len() * positions, WIDTH) {
                 let (first, columns) = (places.start, places.len());

@@ -6,9 +6,6 @@ use std::ops::Range;
 use super::element::Element;
 use super::tile::WIDTH;
 
-/// Values of the copies of images that are worked on at a time: 256 KB of `f32`.
-const FRAME_VALUES: usize = 64 << 10;
-
 /// What each position of a regular grid sees of a tensor of images `[C, N, H,
 /// W]`: the pixel it stands on and some around it, zero outside the image.
 #[derive(Debug, Clone)]
@@ -31,11 +28,6 @@ impl Patches {
         self.grid[0] * self.grid[1]
     }
 
-    /// How many images are worked on at a time, if of each `channels` are.
-    pub(super) fn group(&self, channels: usize) -> usize {
-        (FRAME_VALUES / (channels * self.frame_plane()).max(1)).clamp(1, self.images.max(1))
-    }
-
     /// How many neighbouring positions see neighbouring pixels: what may be copied
     /// at once.
     fn run(&self) -> usize {
@@ -56,11 +48,6 @@ impl Patches {
             let side = [self.height, self.width][axis].max(last + beyond.unwrap_or(0) + 1);
             self.before(axis) + side
         })
-    }
-
-    fn frame_plane(&self) -> usize {
-        let [height, width] = self.frame();
-        height * width
     }
 
     /// A place for framed copies of `channels` channels of `images` images.
