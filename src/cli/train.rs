@@ -169,7 +169,7 @@ impl Train {
             thousands(params),
             bytes(missing * states * params * 4),
             duration::show(seconds),
-            bytes(demand::memory(zoo, &info, jobs)),
+            bytes(demand::memory(zoo, &info, jobs, self.checkpoint.at_least())),
             self.store,
         );
         print(&text)
