@@ -127,6 +127,13 @@ fn named_queries() {
     insta::assert_snapshot!(transcripts(folder.path(), &commands));
 }
 
+/// Takes measured times out of snapshots.
+fn timeless() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"time        about [\dhdms. ]+ for", "time        about [time] for");
+    settings
+}
+
 #[test]
 fn dry_run() {
     let folder = site();
@@ -136,10 +143,7 @@ fn dry_run() {
         &["train", "zoo.toml", "-s", "zoo", "--dry-run", "-l", "7", "--shard", "1/2", "-j", "1"],
         &["train", "mnist_hyp_fix", "--store", "zoo", "--dry-run", "--jobs", "8"],
     ];
-    let mut settings = insta::Settings::clone_current();
-    // Measured.
-    settings.add_filter(r"time        about [\dhdms. ]+ for", "time        about [time] for");
-    settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
+    timeless().bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
     assert!(!folder.path().join("new").exists(), "a dry run writes nothing");
 }
 
@@ -173,7 +177,7 @@ fn datasets() {
         &["train", "steps.toml", "--store", "zoo", "--dry-run"],
         &["train", "steps.toml", "--store", "zoo", "--dry-run", "--data", "nowhere"],
     ];
-    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+    timeless().bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
 }
 
 #[test]

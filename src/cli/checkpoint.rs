@@ -31,13 +31,18 @@ enum When {
 }
 
 impl Checkpoint {
+    /// Bytes of weights in all its states from which on a model is kept, if one is.
+    pub(super) fn at_least(&self) -> Option<usize> {
+        match self.checkpoint {
+            When::Auto => Some(Workplace::LONG),
+            When::Always => Some(0),
+            When::Never => None,
+        }
+    }
+
     /// Where models on their way into `store` are kept.
     pub(super) fn workplace(&self, store: &Store) -> Option<Workplace> {
-        let at_least = match self.checkpoint {
-            When::Auto => Workplace::LONG,
-            When::Always => 0,
-            When::Never => return None,
-        };
+        let at_least = self.at_least()?;
         let at_home = || {
             let home = std::env::home_dir().unwrap_or_else(std::env::temp_dir);
             home.join(".cache/zoolake/work")

@@ -26,13 +26,18 @@ pub(super) fn seconds(
     Ok(seconds * rounds as f64 / models.len().max(1) as f64)
 }
 
-/// Bytes of memory at the peak of a run, about.
-pub(super) fn memory(zoo: &Zoo, info: &Info, jobs: NonZero<usize>) -> u64 {
+/// Bytes of memory at the peak of a run, about, if models of `on_disk` bytes in
+/// all their states keep these on disk. What passes through the layers is not
+/// counted: it is small for the networks that train many at a time.
+pub(super) fn memory(zoo: &Zoo, info: &Info, jobs: NonZero<usize>, on_disk: Option<usize>) -> u64 {
     let pixels: usize = zoo.arch().input().iter().product();
     let images = info.sizes.iter().sum::<usize>() * pixels * size_of::<f32>();
     let state = zoo.arch().layout().size() * size_of::<f32>();
-    // One in training, and up to two that wait: see `Runner`.
-    let models = 3 * jobs.get() * (zoo.epochs() + 1) * state;
+    // Weights, gradients, and at most two moments.
+    let network = 4 * state;
+    let states = (zoo.epochs() + 1) * state;
+    // One model in training, and up to two that wait: see `Runner`.
+    let models = if on_disk.is_some_and(|least| states >= least) { 0 } else { 3 * states };
     // What waits for its commit, and what it is encoded into.
-    PROGRAM_BYTES + (images + models + 2 * COMMIT_BYTES) as u64
+    PROGRAM_BYTES + (images + jobs.get() * (network + models) + 2 * COMMIT_BYTES) as u64
 }

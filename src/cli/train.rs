@@ -169,7 +169,7 @@ impl Train {
             thousands(layout.num_params() as u64),
             bytes(missing * states * layout.size() as u64 * 4),
             duration::show(seconds),
-            bytes(demand::memory(zoo, &info, jobs)),
+            bytes(demand::memory(zoo, &info, jobs, self.checkpoint.at_least())),
             self.store,
         );
         print(&text)

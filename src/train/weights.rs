@@ -15,7 +15,7 @@ pub enum Weights {
     Kept(Kept),
 }
 
-/// Weights that lie on a model's [`Desk`].
+/// Weights that lie on a model's desk.
 #[derive(Debug, Clone)]
 pub struct Kept {
     pub(super) desk: Arc<Desk>,
