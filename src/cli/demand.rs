@@ -32,7 +32,7 @@ pub(super) fn seconds(
 pub(super) fn memory(zoo: &Zoo, info: &Info, jobs: NonZero<usize>, on_disk: Option<usize>) -> u64 {
     let pixels: usize = zoo.arch().input().iter().product();
     let images = info.sizes.iter().sum::<usize>() * pixels * size_of::<f32>();
-    let state = zoo.arch().layout().num_params() * size_of::<f32>();
+    let state = zoo.arch().layout().size() * size_of::<f32>();
     // Weights, gradients, and at most two moments.
     let network = 4 * state;
     let states = (zoo.epochs() + 1) * state;

@@ -50,7 +50,7 @@ impl Zoos {
             ("models", count(num_models)),
             ("epochs", count(Zoo::epochs)),
             ("states", count(num_states)),
-            ("weights_bytes", count(|zoo| num_states(zoo) * zoo.arch().layout().num_params() * 4)),
+            ("weights_bytes", count(|zoo| num_states(zoo) * zoo.arch().layout().size() * 4)),
         ];
         if self.estimate {
             let jobs = self.jobs.unwrap_or_else(cores);
