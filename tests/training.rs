@@ -134,7 +134,8 @@ fn train_in_populations(
     let dataset = zoolake::dataset::load(zoo.dataset(), zoo.arch().input(), None).unwrap();
     let mut kept = Kept::default();
     let jobs = NonZero::<usize>::MIN;
-    let runner = Runner { engine, arch: zoo.arch(), dataset: &dataset, jobs, observer, stop };
+    let (arch, dataset, workplace) = (zoo.arch(), &dataset, None);
+    let runner = Runner { engine, arch, dataset, jobs, workplace, observer, stop };
     let outcome = runner.run(&zoo.models(), &mut kept);
     kept.0.sort_by_key(|trained| trained.model.id);
     (outcome, kept.0)
