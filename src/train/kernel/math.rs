@@ -33,7 +33,7 @@ pub(super) unsafe fn sigmoid<L: Lanes>(x: L::V) -> L::V {
 /// Eigen and XLA.
 #[inline(always)]
 pub(super) unsafe fn tanh<L: Lanes>(x: L::V) -> L::V {
-    /// From here on the result is 1.
+    /// From here on the result is 1, but for rounding.
     const END: f32 = 7.905_311;
     /// Of x¹³, x¹¹, …, x.
     const ABOVE: [f32; 7] = [
@@ -56,7 +56,7 @@ pub(super) unsafe fn tanh<L: Lanes>(x: L::V) -> L::V {
 /// Eigen and XLA.
 #[inline(always)]
 pub(super) unsafe fn erf<L: Lanes>(x: L::V) -> L::V {
-    /// From here on the result is 1, or the number below it.
+    /// From here on the result is 1, but for rounding.
     const END: f32 = 4.0;
     /// Of x¹³, x¹¹, …, x.
     const ABOVE: [f32; 7] = [
@@ -147,7 +147,7 @@ mod tests {
             assert!(found[0].iter().all(|value| value.is_nan()), "{isa:?}");
             for (high, low) in [(1, 2), (4, 5), (6, 7)] {
                 for (high, low) in found[high][2..].iter().zip(&found[low][2..]) {
-                    assert!((high - 1.0).abs() <= f32::EPSILON && *high == -low, "{isa:?}");
+                    assert!((high - 1.0).abs() <= 3.0 * f32::EPSILON && *high == -low, "{isa:?}");
                 }
                 assert_eq!(found[high][1], 1.0, "{isa:?}");
                 assert!(found[high][0] > 1e38 && found[low][0] < 2e-38, "{isa:?}");
