@@ -41,32 +41,43 @@ pub(super) unsafe fn add<L: Lanes>(
 ) {
     let (out, kernel) = (block.conv.channels, block.kernel);
     let width = even(kernel, MOST_TAPS);
-    let height = even(out, (L::SUMS / width).min(L::TILE));
+    // Registers for the sums, a gradient of each channel, and one input.
+    let height = even(out, ((L::REGISTERS - 1) / (width + 1)).min(L::TILE));
+    let at_once = (CACHED / (height * rows.pitch)).max(1);
     for first in (0..out).step_by(height) {
-        for c in 0..block.input.channels {
-            for y in 0..kernel {
-                for tap in (0..kernel).step_by(width) {
-                    let weight = ((first * block.input.channels + c) * kernel + y) * kernel + tap;
-                    let tile = Tile {
-                        gradient: rows.at + first * rows.channel,
-                        input: block.input.row(c, rows.first + y) + tap * block.input.batch,
-                        sums: weight * L::WIDTH,
-                        fresh,
-                    };
-                    let size = [height.min(out - first), width.min(kernel - tap)];
-                    tile.add::<L>(size, block, input, rows, sums);
+        for row in (0..rows.count).step_by(at_once) {
+            let strip = Rows {
+                at: rows.at + first * rows.channel + row * rows.pitch,
+                first: rows.first + row,
+                count: at_once.min(rows.count - row),
+                ..rows
+            };
+            for c in 0..block.input.channels {
+                for y in 0..kernel {
+                    for tap in (0..kernel).step_by(width) {
+                        let weight = (first * block.input.channels + c) * kernel + y;
+                        let tile = Tile {
+                            input: block.input.row(c, strip.first + y) + tap * block.input.batch,
+                            sums: (weight * kernel + tap) * L::WIDTH,
+                            fresh: fresh && row == 0,
+                        };
+                        let size = [height.min(out - first), width.min(kernel - tap)];
+                        tile.add::<L>(size, block, input, strip, sums);
+                    }
                 }
             }
         }
     }
 }
 
+/// Numbers of the gradient that pass again and again while they are in the
+/// first-level cache: half of it.
+const CACHED: usize = 4096;
+
 /// Taps of a row in one tile.
 const MOST_TAPS: usize = 5;
 
 struct Tile {
-    /// Where the gradient of the first output channel begins.
-    gradient: usize,
     /// Where the input under the first tap begins.
     input: usize,
     /// Where the sums of the first weight lie.
@@ -126,7 +137,7 @@ impl Tile {
             }
         }
         for y in 0..rows.count {
-            let gradient = self.gradient + y * rows.pitch;
+            let gradient = rows.at + y * rows.pitch;
             let x = self.input + y * block.input.pitch();
             for i in (0..block.conv.run()).step_by(L::WIDTH) {
                 let mut g = [L::splat(0.0); HEIGHT];

@@ -37,8 +37,8 @@ pub(super) trait Lanes: Copy {
     /// Output channels that a tile of a convolution holds in registers, for three
     /// vectors of each.
     const TILE: usize;
-    /// Sums that a tile of a weight gradient holds in registers.
-    const SUMS: usize;
+    /// Registers for vectors.
+    const REGISTERS: usize;
 
     unsafe fn load(values: &[f32], at: usize) -> Self::V;
     unsafe fn store(values: &mut [f32], at: usize, v: Self::V);

@@ -13,7 +13,7 @@ impl Lanes for Avx2 {
     type Mask = __m256;
     const WIDTH: usize = 8;
     const TILE: usize = 4;
-    const SUMS: usize = 10;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn load(values: &[f32], at: usize) -> __m256 {

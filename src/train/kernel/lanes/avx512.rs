@@ -13,7 +13,7 @@ impl Lanes for Avx512 {
     type Mask = __mmask16;
     const WIDTH: usize = 16;
     const TILE: usize = 8;
-    const SUMS: usize = 24;
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     unsafe fn load(values: &[f32], at: usize) -> __m512 {

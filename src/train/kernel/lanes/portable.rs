@@ -24,7 +24,7 @@ impl Lanes for Portable {
     type Mask = [bool; 4];
     const WIDTH: usize = 4;
     const TILE: usize = 4;
-    const SUMS: usize = 10;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn load(values: &[f32], at: usize) -> V {
