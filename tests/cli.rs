@@ -221,7 +221,7 @@ fn wrong_input() {
         &["sql", "-s", "zoo", "SELECT max(tst_acc) FROM states"],
         &["sql", "-s", "zoo", "SELECT * FROM state"],
         &["sql", "-s", "zoo", "SELECT * FROM weights_resnet18"],
-        &["sql", "-s", "zoo", "SELECT vector_men(weights) FROM weights"],
+        &["sql", "-s", "zoo", "SELECT vector_meen(weights) FROM weights"],
         &["sql", "-s", "zoo", "SELECT vector_mean(name) FROM models"],
         &["sql", "-s", "zoo", "SELECT avg(weights) FROM weights"],
         &["sql", "-s", "s3:/bucket/zoo", "SELECT 1"],
