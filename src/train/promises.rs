@@ -1,8 +1,8 @@
-//! What every engine promises besides numbers.
+//! What every engine promises.
 
 use std::cell::Cell;
 
-use super::candle::fixtures::{dataset, go_on, hyper, weights};
+use super::candle::fixtures::{Trajectory, cases, dataset, go_on, hyper, weights};
 use super::{CandleEngine, Draws, Engine, Isa, KernelEngine, PopulationEngine, initial_weights};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
@@ -34,6 +34,27 @@ fn train(engine: &dyn Engine, hyper: &Hyper, dataset: &Dataset, order: &[u32]) -
     }
     bits.extend(network.weights().unwrap().iter().map(|weight| u64::from(weight.to_bits())));
     bits
+}
+
+/// The first fifty losses of a training run, to 1e-5. Later, rounding may move the
+/// maximum of a pooling window to another place, and with it a gradient: from there
+/// on two `f32` runs part.
+#[test]
+fn the_first_losses_agree_with_pytorch() {
+    for case in cases::<Trajectory>("trajectories") {
+        let (arch, hyper) = (Arch::by_name(&case.arch).unwrap(), case.hyper());
+        let dataset = dataset(&arch, 8 * case.batch);
+        for engine in engines() {
+            let mut network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
+            let mut draws = Draws::new(1);
+            for (step, expected) in case.losses.iter().enumerate().take(50) {
+                let order = case.batch(step);
+                let loss = network.train_epoch(&order, &mut draws, &go_on).unwrap().loss;
+                let error = (loss - expected).abs();
+                assert!(error <= 1e-5, "{} {} {step}: {error:.1e}", engine.name(), case.arch);
+            }
+        }
+    }
 }
 
 #[test]

@@ -208,3 +208,22 @@ pub(in crate::train) struct Trajectory {
     pub(in crate::train) batch: usize,
     pub(in crate::train) losses: Vec<f64>,
 }
+
+impl Trajectory {
+    /// The hyperparameters of the run.
+    pub(in crate::train) fn hyper(&self) -> Hyper {
+        Hyper {
+            optimizer: Optimizer::by_name(&self.optimizer).unwrap(),
+            lr: self.lr,
+            weight_decay: self.weight_decay,
+            momentum: self.momentum,
+            ..hyper(&self.activation, self.batch)
+        }
+    }
+
+    /// The images of a step: batch after batch, round and round.
+    pub(in crate::train) fn batch(&self, step: usize) -> Vec<u32> {
+        let first = (step % 8 * self.batch) as u32;
+        (first..first + self.batch as u32).collect()
+    }
+}

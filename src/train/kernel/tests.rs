@@ -7,7 +7,7 @@ use super::network::KernelNetwork;
 use super::{Isa, KernelEngine};
 use crate::arch::Arch;
 use crate::train::candle::fixtures::{
-    self, DRAWS, NetworkCase, Trajectory, dataset, go_on, hyper, value, weights,
+    self, DRAWS, NetworkCase, dataset, go_on, hyper, value, weights,
 };
 use crate::train::{CandleEngine, Draws, Engine};
 use crate::zoo::{Activation, Hyper, Optimizer};
@@ -95,35 +95,6 @@ fn batches_of_any_size_agree_with_the_candle_engine() {
                     let what = format!("{name} {size} {} {}", isa.name(), tensor.name);
                     assert!(error < 3e-5, "{what}: {error:.1e}");
                 }
-            }
-        }
-    }
-}
-
-/// The first losses against PyTorch in float64.
-#[test]
-fn the_first_losses_agree_with_pytorch() {
-    for case in fixtures::cases::<Trajectory>("trajectories") {
-        let arch = Arch::by_name(&case.arch).unwrap();
-        let hyper = Hyper {
-            optimizer: Optimizer::by_name(&case.optimizer).unwrap(),
-            lr: case.lr,
-            weight_decay: case.weight_decay,
-            momentum: case.momentum,
-            ..hyper(&case.activation, case.batch)
-        };
-        let dataset = dataset(&arch, 8 * case.batch);
-        for isa in Isa::available() {
-            let engine = KernelEngine::new(isa);
-            let mut network = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
-            let mut draws = Draws::new(1);
-            for (step, expected) in case.losses.iter().enumerate().take(50) {
-                let first = (step % 8 * case.batch) as u32;
-                let order: Vec<u32> = (first..first + case.batch as u32).collect();
-                let loss = network.train_epoch(&order, &mut draws, &go_on).unwrap().loss;
-                let error = (loss - expected).abs();
-                let what = format!("{} {} {}", case.arch, case.activation, isa.name());
-                assert!(error <= 1e-5, "{what} {step}: {error:.1e}");
             }
         }
     }
