@@ -19,70 +19,60 @@ use crate::error::{Error, Result};
 
 const SHAPE: [usize; 3] = [3, 32, 32];
 
-const CIFAR10_FILES: &[&[&str]] = &[&["cifar-10-batches-bin", "cifar-10-binary.tar.gz"]];
-
-const CIFAR10_DOWNLOADS: &[Download] = &[Download {
-    file: "cifar-10-binary.tar.gz",
-    folders: TORONTO,
-    md5: "c32a1d4ab5d03f1284b67883e8d87530",
-}];
-
 const TORONTO: &[&str] =
     &["https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/"];
 
 /// As the published CNN zoos prepare it.
-pub(super) static CIFAR10: Published = Published {
-    info: Info {
-        name: Cow::Borrowed("cifar10"),
-        title: Cow::Borrowed("CIFAR-10 photographs"),
-        shape: SHAPE,
-        classes: 10,
-        built_in: false,
-        files: CIFAR10_FILES,
-        folders: &[],
-        sizes: [42_000, 8_000, 10_000],
-        licence: Cow::Borrowed("not stated"),
-        source: Cow::Borrowed("https://www.cs.toronto.edu/~kriz/cifar.html"),
-        downloads: CIFAR10_DOWNLOADS,
-        home: Cow::Borrowed("cifar10"),
-        megabytes: 170,
-    },
-    fit: Fit::Resize,
-    full_scale: 255.0,
-    normalise: &[[0.5, 0.5]],
-    augment: None,
-    per_class: &[5000; 10],
-    read: |info, paths| read(info, paths, 5, 1),
-};
+pub(super) static CIFAR10: Published =
+    cifar10(["cifar10", "CIFAR-10 photographs"], [42_000, 8_000, 10_000], &[[0.5, 0.5]], None);
 
 /// As the published ResNet-18 zoo prepares it.
-pub(super) static CIFAR10_RESNET: Published = Published {
-    info: Info {
-        name: Cow::Borrowed("cifar10_resnet"),
-        title: Cow::Borrowed("CIFAR-10 photographs, prepared for ResNet-18"),
-        shape: SHAPE,
-        classes: 10,
-        built_in: false,
-        files: CIFAR10_FILES,
-        folders: &[],
-        sizes: [40_000, 10_000, 10_000],
-        licence: Cow::Borrowed("not stated"),
-        source: Cow::Borrowed("https://www.cs.toronto.edu/~kriz/cifar.html"),
-        downloads: CIFAR10_DOWNLOADS,
-        home: Cow::Borrowed("cifar10"),
-        megabytes: 170,
-    },
-    fit: Fit::Resize,
-    full_scale: 255.0,
-    normalise: &[
+pub(super) static CIFAR10_RESNET: Published = cifar10(
+    ["cifar10_resnet", "CIFAR-10 photographs, prepared for ResNet-18"],
+    [40_000, 10_000, 10_000],
+    &[
         [(125.3 / 255.0_f64) as f32, (63.0 / 255.0_f64) as f32],
         [(123.0 / 255.0_f64) as f32, (62.1 / 255.0_f64) as f32],
         [(113.9 / 255.0_f64) as f32, (66.7 / 255.0_f64) as f32],
     ],
-    augment: Some(Augment::CropFlip { pad: 4 }),
-    per_class: &[5000; 10],
-    read: |info, paths| read(info, paths, 5, 1),
-};
+    Some(Augment::CropFlip { pad: 4 }),
+);
+
+/// The one set of files, in one of its preparations.
+const fn cifar10(
+    [name, title]: [&'static str; 2],
+    sizes: [usize; 3],
+    normalise: &'static [[f32; 2]],
+    augment: Option<Augment>,
+) -> Published {
+    Published {
+        info: Info {
+            name: Cow::Borrowed(name),
+            title: Cow::Borrowed(title),
+            shape: SHAPE,
+            classes: 10,
+            built_in: false,
+            files: &[&["cifar-10-batches-bin", "cifar-10-binary.tar.gz"]],
+            folders: &[],
+            sizes,
+            licence: Cow::Borrowed("not stated"),
+            source: Cow::Borrowed("https://www.cs.toronto.edu/~kriz/cifar.html"),
+            downloads: &[Download {
+                file: "cifar-10-binary.tar.gz",
+                folders: TORONTO,
+                md5: "c32a1d4ab5d03f1284b67883e8d87530",
+            }],
+            home: Cow::Borrowed("cifar10"),
+            megabytes: 170,
+        },
+        fit: Fit::Resize,
+        full_scale: 255.0,
+        normalise,
+        augment,
+        per_class: &[5000; 10],
+        read: |info, paths| read(info, paths, 5, 1),
+    }
+}
 
 /// As the published ResNet-18 zoo prepares it, with the 100 fine labels.
 pub(super) static CIFAR100: Published = Published {

@@ -89,6 +89,19 @@ impl Split {
         self.labels.len()
     }
 
+    /// The label of image number `index`.
+    ///
+    /// # Errors
+    /// `Internal` if there is no such image.
+    pub(crate) fn label(&self, index: u32) -> Result<u32> {
+        self.labels.get(index as usize).copied().ok_or_else(|| self.no_image(index))
+    }
+
+    /// What to say of an image number beyond the last.
+    pub(crate) fn no_image(&self, index: u32) -> Error {
+        Error::internal(format!("no image `{index}` in a split of {}", self.len()))
+    }
+
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()

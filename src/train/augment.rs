@@ -4,7 +4,7 @@
 //! images are changed how, the data set says.
 
 use super::stream::Stream;
-use crate::dataset::Augment;
+use crate::dataset::{Augment, Dataset};
 
 /// What happens to one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,6 +74,26 @@ impl Change {
                     pixel(row, if flip { mirrored(column) } else { column })
                 }));
             }
+        }
+    }
+}
+
+/// Appends the training images at `indices`, `[C, H, W]` each and changed as the data
+/// set asks, with the next draws; nothing if it asks for nothing.
+pub(super) fn append_augmented(
+    dataset: &Dataset,
+    indices: &[u32],
+    stream: &mut Stream,
+    out: &mut Vec<f32>,
+) {
+    let Dataset { train, augment: Some(augment), black, .. } = dataset else { return };
+    let [channels, height, width] = dataset.shape;
+    let size = channels * height * width;
+    for index in indices {
+        let change = Change::draw(*augment, stream);
+        let image = &train.images[*index as usize * size..][..size];
+        for (plane, black) in image.chunks_exact(height * width).zip(black) {
+            change.append(plane, width, *black, out);
         }
     }
 }

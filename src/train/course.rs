@@ -69,6 +69,13 @@ pub fn train_model(
     Ok(Trained { model: model.clone(), states })
 }
 
+/// The training images in the order of the data set: what the first epoch shuffles.
+pub(super) fn unshuffled(dataset: &Dataset) -> Result<Vec<u32>> {
+    let images = u32::try_from(dataset.train.len())
+        .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
+    Ok((0..images).collect())
+}
+
 /// A network in training and the draws it is trained with.
 struct Course<'a> {
     network: Box<dyn Network + 'a>,
@@ -89,8 +96,6 @@ impl<'a> Course<'a> {
         state: Option<&State>,
     ) -> Result<Self> {
         let hyper = &model.hyper;
-        let images = u32::try_from(dataset.train.len())
-            .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
         let weights = match state {
             Some(state) => state.weights.read()?,
             None => Cow::Owned(initial_weights(arch.layout(), hyper)),
@@ -100,7 +105,7 @@ impl<'a> Course<'a> {
             dataset,
             shuffle: Stream::new(hyper.seed, Purpose::Shuffle),
             draws: Draws::new(hyper.seed),
-            order: (0..images).collect(),
+            order: unshuffled(dataset)?,
         })
     }
 

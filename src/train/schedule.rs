@@ -11,6 +11,10 @@ const FIRST: f64 = 25.0;
 const LAST: f64 = 1e4;
 const MOMENTUM: [f64; 2] = [0.85, 0.95];
 
+/// What of Adam stays the same whatever the schedule: β₂ and ε.
+pub(super) const BETA2: f64 = 0.999;
+pub(super) const EPSILON: f64 = 1e-8;
+
 /// What an optimiser is told before a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {

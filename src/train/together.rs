@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::course::unshuffled;
 use super::engine::{Engine, Together};
 use super::init::initial_weights;
 use super::kernel::FlushToZero;
@@ -63,9 +64,7 @@ pub(super) fn train_together(
     let mut shuffles: Vec<Stream> =
         seeds().map(|seed| Stream::new(seed, Purpose::Shuffle)).collect();
     let mut draws: Vec<Draws> = seeds().map(Draws::new).collect();
-    let images = u32::try_from(dataset.train.len())
-        .map_err(|_| Error::invalid(format!("data set `{}` is too large", dataset.name)))?;
-    let mut orders = vec![(0..images).collect::<Vec<u32>>(); models.len()];
+    let mut orders = vec![unshuffled(dataset)?; models.len()];
     let mut trained: Vec<Trained> =
         models.iter().map(|&model| Trained { model: model.clone(), states: Vec::new() }).collect();
     let go_on = || {

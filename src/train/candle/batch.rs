@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::failed;
 use crate::dataset::Split;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::train::Change;
 
 /// How the images of a batch are augmented.
@@ -39,7 +39,7 @@ impl Batch {
             for (at, index) in indices.iter().enumerate() {
                 let start = (*index as usize * channels + channel) * plane;
                 let pixels = split.images.get(start..start + plane);
-                let pixels = pixels.ok_or_else(|| missing(*index, split))?;
+                let pixels = pixels.ok_or_else(|| split.no_image(*index))?;
                 match changes {
                     Some(Changes { of_images, black }) => {
                         of_images[at].append(pixels, width, black[channel], &mut images);
@@ -48,17 +48,11 @@ impl Batch {
                 }
             }
         }
-        let label = |index: &u32| split.labels.get(*index as usize).copied();
-        let label = |index| label(index).ok_or_else(|| missing(*index, split));
-        let labels = indices.iter().map(label).collect::<Result<_>>()?;
+        let labels = indices.iter().map(|index| split.label(*index)).collect::<Result<_>>()?;
         let images =
             Tensor::from_vec(images, (channels, indices.len(), height, width), &Device::Cpu)
                 .and_then(|images| images.to_dtype(dtype))
                 .map_err(failed("gathering a batch"))?;
         Ok(Self { images, labels })
     }
-}
-
-fn missing(index: u32, split: &Split) -> Error {
-    Error::internal(format!("no image `{index}` in a split of {}", split.len()))
 }

@@ -7,11 +7,9 @@ use candle_core::{CpuStorage, DType, InplaceOp3, Layout, Result, Tensor, Var, ba
 use candle_nn::Optimizer;
 
 use super::element::{Element, values, values_mut, with_element};
+use crate::train::schedule::{BETA2, EPSILON};
 use crate::train::{Memory, Pace};
 use crate::zoo::{self, Hyper};
-
-const BETA2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
 
 /// The update rule of one model, with its state.
 pub(super) enum AnyOptimizer {

@@ -11,7 +11,8 @@ use super::plan::Plan;
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::train::{Change, Draws, Memory, Metrics, Network, Stream};
+use crate::train::augment::append_augmented;
+use crate::train::{Draws, Memory, Metrics, Network, Stream};
 use crate::zoo::Hyper;
 
 /// Images side by side in an evaluation: whole vectors of any width.
@@ -31,6 +32,10 @@ pub(super) struct KernelNetwork<'a> {
     gradient: Buffer,
     optimizer: Optimizer,
     workspace: Workspace,
+    /// Of the images of a batch.
+    labels: Vec<u32>,
+    /// 0, 1, … for the images of a batch.
+    places: Vec<u32>,
     /// The images of a batch as augmentation leaves them; empty without it.
     augmented: Vec<f32>,
     /// One per block, where values are dropped.
@@ -73,49 +78,37 @@ impl<'a> KernelNetwork<'a> {
             parameters,
             gradient: Buffer::new(n),
             optimizer: Optimizer::new(hyper, dataset.train.len(), n),
+            labels: Vec::new(),
+            places: (0..hyper.batch_size.max(1) as u32).collect(),
             augmented: Vec::new(),
             dropout: dropout.collect(),
             workspace: Workspace::new(plan, hyper.activation, true),
         }))
     }
 
-    /// Changes the images at `indices` as the data set asks, if it does.
-    fn augment(&mut self, indices: &[u32], draws: &mut Stream) -> Result<()> {
-        let Dataset { augment: Some(augment), black, train, .. } = self.dataset else {
-            return Ok(());
-        };
-        labels(train, indices)?;
-        let [channels, height, width] = self.arch.input();
-        let (size, plane) = (channels * height * width, height * width);
-        self.augmented.clear();
-        for index in indices {
-            let change = Change::draw(*augment, draws);
-            let image = &train.images[*index as usize * size..][..size];
-            for (pixels, black) in image.chunks_exact(plane).zip(black) {
-                change.append(pixels, width, *black, &mut self.augmented);
-            }
-        }
-        Ok(())
-    }
-
     /// A step of training on the images at `indices`, which are added to `tally`.
     pub(super) fn step(
         &mut self,
         indices: &[u32],
+        augment: &mut Stream,
         draws: &mut Fill<'_>,
         tally: &mut Tally,
     ) -> Result<()> {
-        let split = &self.dataset.train;
-        let labels = labels(split, indices)?;
+        self.labels.clear();
+        for index in indices {
+            self.labels.push(self.dataset.train.label(*index)?);
+        }
+        self.augmented.clear();
+        append_augmented(self.dataset, indices, augment, &mut self.augmented);
         for (dropped, block) in self.dropout.iter_mut().zip(self.workspace.blocks()) {
             if let Some(dropped) = dropped {
                 dropped.draw(block, indices.len(), draws);
             }
         }
-        let step = Step { network: self, indices, labels: &labels, tally };
-        // SAFETY: `labels` saw that every index is that of an image, `new` that
-        // images have the size of the plan and labels are classes of it; buffers
-        // have room for a vector more.
+        let step = Step { network: self, indices, tally };
+        // SAFETY: every index is that of an image, since it has a label; `new` saw
+        // that images have the size of the plan and labels are classes of it;
+        // buffers have room for a vector more.
         unsafe { step.network.isa.run(step) };
         Ok(())
     }
@@ -127,14 +120,6 @@ impl KernelNetwork<'_> {
     pub(super) fn gradient(&self) -> &[f32] {
         &self.gradient[..self.arch.layout().num_params()]
     }
-}
-
-/// The labels of the images at `indices`.
-fn labels(split: &Split, indices: &[u32]) -> Result<Vec<u32>> {
-    let label = |index: &u32| split.labels.get(*index as usize).copied();
-    let missing =
-        |index: &u32| Error::internal(format!("no image `{index}` in a split of {}", split.len()));
-    indices.iter().map(|index| label(index).ok_or_else(|| missing(index))).collect()
 }
 
 /// Whether images and labels of `split` are what `arch` takes.
@@ -157,7 +142,6 @@ fn check_split(split: &Split, arch: &Arch) -> Result<()> {
 struct Step<'n, 'a> {
     network: &'n mut KernelNetwork<'a>,
     indices: &'n [u32],
-    labels: &'n [u32],
     tally: &'n mut Tally,
 }
 
@@ -166,13 +150,13 @@ impl Kernel for Step<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { network, indices, labels, tally } = self;
+        let Self { network, indices, tally } = self;
         let at_once = network.workspace.batch();
-        let places: Vec<u32> = (0..indices.len() as u32).collect();
+        let (labels, places) = (&network.labels, &network.places[..indices.len()]);
         let (images, indices): (&[f32], _) = if network.augmented.is_empty() {
             (&network.dataset.train.images, indices)
         } else {
-            (&network.augmented, &places[..])
+            (&network.augmented, places)
         };
         let groups =
             indices.chunks(at_once).zip(labels.chunks(at_once)).zip(places.chunks(at_once));
@@ -221,8 +205,8 @@ impl Network for KernelNetwork<'_> {
         let mut tally = Tally::default();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
             before_batch()?;
-            self.augment(indices, &mut draws.augment)?;
-            self.step(indices, &mut |bytes| draws.dropout.fill(bytes), &mut tally)?;
+            let Draws { dropout, augment } = &mut *draws;
+            self.step(indices, augment, &mut |bytes| dropout.fill(bytes), &mut tally)?;
         }
         Ok(tally.metrics())
     }

@@ -3,11 +3,9 @@
 use super::buffer::Buffer;
 use super::lanes::Lanes;
 use crate::error::{Error, Result};
+use crate::train::schedule::{BETA2, EPSILON};
 use crate::train::{Memory, Pace, Schedule};
 use crate::zoo::{self, Hyper};
-
-const BETA2: f64 = 0.999;
-const EPSILON: f32 = 1e-8;
 
 /// The update rule of one model, with its state.
 pub(super) struct Optimizer {
@@ -95,7 +93,7 @@ impl Optimizer {
                     let v = L::mul(L::load(second, i), L::splat(BETA2 as f32));
                     let v = L::fma(L::mul(g, L::splat((1.0 - BETA2) as f32)), g, v);
                     L::store(second, i, v);
-                    let below = L::fma(L::sqrt(v), root, L::splat(EPSILON));
+                    let below = L::fma(L::sqrt(v), root, L::splat(EPSILON as f32));
                     L::store(parameters, i, L::fma(size, L::div(m, below), p));
                 }
             }

@@ -6,6 +6,7 @@ use super::loss::Tally;
 use super::network::KernelNetwork;
 use super::{Isa, KernelEngine};
 use crate::arch::Arch;
+use crate::dataset::{Augment, Dataset};
 use crate::train::candle::fixtures::{
     self, DRAWS, NetworkCase, dataset, go_on, hyper, value, weights,
 };
@@ -37,7 +38,7 @@ fn gradients_agree_with_pytorch() {
                     drawn += 1;
                 }
             };
-            network.step(&indices, &mut draws, &mut tally).unwrap();
+            network.step(&indices, &mut Draws::new(1).augment, &mut draws, &mut tally).unwrap();
             let loss = tally.metrics().loss;
             assert!((loss - case.loss).abs() <= 1e-6 * case.loss, "{what}: {loss}");
             let tensors = arch.layout().tensors().iter().zip(&case.gradients);
@@ -52,7 +53,13 @@ fn gradients_agree_with_pytorch() {
 
 /// Every gradient of one batch of `size`, by both engines: what a step of plain
 /// descent with learning rate 1 takes from the weights.
-fn gradients(engine: &dyn Engine, arch: &Arch, hyper: &Hyper, size: usize) -> Vec<f32> {
+fn gradients(
+    engine: &dyn Engine,
+    arch: &Arch,
+    hyper: &Hyper,
+    size: usize,
+    augment: Option<Augment>,
+) -> Vec<f32> {
     let hyper = Hyper {
         optimizer: Optimizer::Sgd,
         lr: 1.0,
@@ -60,7 +67,8 @@ fn gradients(engine: &dyn Engine, arch: &Arch, hyper: &Hyper, size: usize) -> Ve
         batch_size: size,
         ..hyper.clone()
     };
-    let dataset = dataset(arch, size);
+    let black = vec![-0.4; arch.input()[0]];
+    let dataset = Dataset { augment, black, ..dataset(arch, size) };
     let start = weights(arch);
     let mut network = engine.network(arch, &hyper, &dataset, &start).unwrap();
     let order: Vec<u32> = (0..size as u32).rev().collect();
@@ -72,6 +80,8 @@ fn gradients(engine: &dyn Engine, arch: &Arch, hyper: &Hyper, size: usize) -> Ve
 #[test]
 fn batches_of_any_size_agree_with_the_candle_engine() {
     let candle = CandleEngine::cpu();
+    let changes =
+        [None, Some(Augment::CropFlip { pad: 2 }), Some(Augment::FlipRotate { degrees: 20.0 })];
     for (name, sizes) in [
         ("cnn_s", vec![1, 2, 3, 5, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 40, 64, 70]),
         ("cnn_s_rgb", vec![4, 11]),
@@ -81,22 +91,28 @@ fn batches_of_any_size_agree_with_the_candle_engine() {
         for size in sizes {
             let dropout = if size % 2 == 0 { 0.0 } else { 0.4 };
             let hyper = Hyper { dropout, ..hyper("tanh", size) };
-            let expected = gradients(&candle, &arch, &hyper, size);
-            for isa in Isa::available() {
-                let found = gradients(&KernelEngine::new(isa), &arch, &hyper, size);
-                for tensor in arch.layout().tensors() {
-                    let norm = |values: &mut dyn Iterator<Item = f32>| -> f64 {
-                        values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
-                    };
-                    let (found, expected) = (&found[tensor.range()], &expected[tensor.range()]);
-                    let pairs = found.iter().zip(expected);
-                    let error =
-                        norm(&mut pairs.map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
-                    let what = format!("{name} {size} {} {}", isa.name(), tensor.name);
-                    assert!(error < 3e-5, "{what}: {error:.1e}");
+            for augment in changes {
+                let expected = gradients(&candle, &arch, &hyper, size, augment);
+                for isa in Isa::available() {
+                    let found = gradients(&KernelEngine::new(isa), &arch, &hyper, size, augment);
+                    let what = format!("{name} {size} {augment:?} {}", isa.name());
+                    compare(&arch, &found, &expected, &what);
                 }
             }
         }
+    }
+}
+
+/// Tensor by tensor, to 3e-5 of the norm.
+fn compare(arch: &Arch, found: &[f32], expected: &[f32], what: &str) {
+    let norm = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+        values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+    };
+    for tensor in arch.layout().tensors() {
+        let (found, expected) = (&found[tensor.range()], &expected[tensor.range()]);
+        let difference = found.iter().zip(expected).map(|(a, b)| a - b);
+        let error = norm(&mut { difference }) / norm(&mut expected.iter().copied());
+        assert!(error < 3e-5, "{what} {}: {error:.1e}", tensor.name);
     }
 }
 

@@ -15,7 +15,8 @@ use super::{PopulationEngine, failed, footprint};
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::train::{Change, Draws, Memory, Metrics, Network, Population, Stream};
+use crate::train::augment::append_augmented;
+use crate::train::{Draws, Memory, Metrics, Network, Population, Stream};
 use crate::zoo::Hyper;
 
 /// Networks of one architecture with their optimisers, in `f32` or, to be
@@ -116,22 +117,15 @@ impl<'a> Lockstep<'a> {
         orders: impl Iterator<Item = &'o [u32]>,
         streams: &mut [&mut Stream],
     ) -> Result<Option<Tensor>> {
-        let Dataset { train, augment: Some(augment), black, .. } = self.dataset else {
+        if self.dataset.augment.is_none() {
             return Ok(None);
-        };
-        let [_, height, width] = self.arch.input();
-        let size = black.len() * height * width;
-        let (mut pixels, mut rows) = (Vec::new(), 0);
-        for (order, stream) in orders.zip(streams) {
-            for index in order {
-                let change = Change::draw(*augment, stream);
-                let image = &train.images[*index as usize * size..][..size];
-                for (plane, black) in image.chunks_exact(height * width).zip(black) {
-                    change.append(plane, width, *black, &mut pixels);
-                }
-                rows += 1;
-            }
         }
+        let size: usize = self.arch.input().iter().product();
+        let mut pixels = Vec::new();
+        for (order, stream) in orders.zip(streams) {
+            append_augmented(self.dataset, order, stream, &mut pixels);
+        }
+        let rows = pixels.len() / size;
         Tensor::from_vec(pixels, (rows, size), &self.engine.device)
             .and_then(|rows| rows.to_dtype(self.dtype))
             .map(Some)
@@ -207,7 +201,7 @@ impl Population for Lockstep<'_> {
             return Err(Error::internal("orders of different length"));
         }
         if let Some(index) = orders.iter().copied().flatten().find(|i| **i as usize >= images) {
-            return Err(Error::internal(format!("no image `{index}` in a split of {images}")));
+            return Err(self.dataset.train.no_image(*index));
         }
         let batches = cut(length, self.hypers[0].batch_size);
         let ids = self.upload_ids(orders, &batches)?;

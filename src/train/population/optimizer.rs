@@ -4,11 +4,9 @@
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::parameters::Places;
+use crate::train::schedule::{BETA2, EPSILON};
 use crate::train::{Memory, Schedule};
 use crate::zoo::{self, Hyper};
-
-const BETA2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
 
 /// The update rule of a population with its state. Every tensor lies as the
 /// parameters do.

@@ -111,8 +111,8 @@ impl Desk {
         Ok(State { weights, ..state })
     }
 
-    /// Finds what an earlier process left of the model, of so many parameters.
-    /// Every byte that is used has been checked.
+    /// Finds what an earlier process left of the model, whose states have `size` values
+    /// each. Every byte that is used has been checked.
     pub(in crate::train) fn find(self: &Arc<Self>, size: usize, epochs: usize) -> Found {
         let mut found = Found::default();
         // A state without its memory is from a process that was killed in between.

@@ -35,7 +35,7 @@ impl Workplace {
         Self { folder: folder.into(), at_least }
     }
 
-    /// The desk of `model`, of so many parameters, or `None` if it needs none.
+    /// The desk of `model`, whose states have `size` values each, or `None` if it needs none.
     ///
     /// # Errors
     /// `Conflict` if another process works at it.
