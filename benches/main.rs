@@ -2,11 +2,12 @@
 //!
 //! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
 //! what they are compared with. With `--steps …` it measures training once, for
-//! `python/bench_training.py`.
+//! `python/bench_training.py`, and with `--sql …` a query, for `python/bench_scan.py`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails shall panic")]
-#![expect(clippy::print_stdout, reason = "what `--steps` measured is for a script")]
+#![expect(clippy::print_stdout, reason = "what was measured is for a script")]
 
+mod scan;
 mod train;
 
 use criterion::{Criterion, Throughput, criterion_group};
@@ -121,9 +122,14 @@ criterion_group!(benches, train::training, commit, queries);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    match arguments.iter().position(|argument| argument == "--steps") {
-        Some(at) => train::measure(&arguments[at + 1..]),
-        None => {
+    let behind = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        Some(&arguments[at + 1..])
+    };
+    match (behind("--steps"), behind("--sql")) {
+        (Some(arguments), _) => train::measure(arguments),
+        (_, Some(arguments)) => scan::measure(arguments),
+        (None, None) => {
             benches();
             Criterion::default().configure_from_args().final_summary();
         }

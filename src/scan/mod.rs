@@ -1,10 +1,12 @@
 //! The read path: the tables of a snapshot as DataFusion sees them.
 //!
-//! Owns the table providers over the files of a snapshot, and the system tables.
+//! Owns the table providers over the files of a snapshot, the reader of vectors
+//! ([`vectors`]), and the system tables.
 //! Knows nothing of SQL functions or of how a session is configured.
 
 mod system;
 mod table;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -13,7 +15,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::store::{EPOCHS, MODELS, Snapshot, TENSORS, Table, weights_schema};
+use crate::store::{EPOCHS, MODELS, Snapshot, TENSORS, Table};
+use vectors::Columns;
 
 pub use table::StoreTable;
 
@@ -47,8 +50,14 @@ pub fn tables(snapshot: &Snapshot) -> Result<Vec<(String, Arc<dyn TableProvider>
         ("files".to_owned(), system::files(snapshot)?),
     ];
     for arch in archs(snapshot) {
-        let schema = weights_schema(arch.layout());
-        tables.push(table(Table::Weights(arch.name().to_owned()), schema)?);
+        let files = snapshot.files_of(&Table::Weights(arch.name().to_owned()));
+        for (shape, columns) in [
+            ("weights", Columns::of_weights(arch.layout())),
+            ("vectors", Columns::of_vectors(arch.layout())),
+        ] {
+            let table = StoreTable::of_vectors(columns, &files)?;
+            tables.push((format!("{shape}_{}", arch.name()), Arc::new(table)));
+        }
     }
     Ok(tables)
 }

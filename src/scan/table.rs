@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, project_schema};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
+use super::vectors::{Columns, Footer, VectorSource};
 use crate::error::Result;
 use crate::store::DataFile;
-
-/// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
-/// of weights would be 80 MB.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// A stored table as of one snapshot. What it scans never changes; its
 /// statistics come from the log, so that counting and pruning read no file.
@@ -31,6 +30,8 @@ pub struct StoreTable {
     url: ObjectStoreUrl,
     files: Vec<PartitionedFile>,
     statistics: Statistics,
+    /// Of a table of vectors.
+    vectors: Option<VectorSource>,
 }
 
 impl StoreTable {
@@ -47,20 +48,17 @@ impl StoreTable {
             PartitionedFile::new(&file.path, file.bytes).with_statistics(Arc::new(statistics))
         });
         let files = partitioned.collect();
-        Ok(Self { schema, url: super::store_url()?, files, statistics })
+        Ok(Self { schema, url: super::store_url()?, files, statistics, vectors: None })
     }
 
-    /// Rows per batch when the columns at `projection` are read.
-    fn batch_rows(&self, projection: Option<&Vec<usize>>, default: usize) -> usize {
-        let width = |index: &usize| match self.schema.field(*index).data_type() {
-            DataType::FixedSizeList(_, length) => usize::try_from(*length).unwrap_or(0) * 4,
-            _ => 8,
-        };
-        let row_bytes: usize = match projection {
-            Some(columns) => columns.iter().map(width).sum(),
-            None => (0..self.schema.fields().len()).map(|index| width(&index)).sum(),
-        };
-        (BATCH_BYTES / row_bytes.max(1)).clamp(1, default)
+    /// The table of vectors with `columns` whose rows are in `files`.
+    pub(super) fn of_vectors(columns: Columns, files: &[Arc<DataFile>]) -> Result<Self> {
+        let mut table = Self::new(Arc::clone(columns.schema()), files)?;
+        for file in &mut table.files {
+            file.extensions.insert(Footer::default());
+        }
+        table.vectors = Some(VectorSource::new(columns));
+        Ok(table)
     }
 }
 
@@ -79,8 +77,8 @@ impl TableProvider for StoreTable {
     }
 
     /// Filters are not looked at here: the physical optimiser hands them to the
-    /// Parquet source, dynamic ones included, which prunes files by their
-    /// statistics, row groups and pages by theirs.
+    /// source, dynamic ones included, which prunes files by their statistics, row
+    /// groups and pages by theirs.
     async fn scan(
         &self,
         state: &dyn Session,
@@ -93,14 +91,18 @@ impl TableProvider for StoreTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let options = &state.config_options().execution;
-        let source = ParquetSource::new(Arc::clone(&self.schema))
-            .with_table_parquet_options(state.default_table_options().parquet);
+        let source: Arc<dyn FileSource> = match &self.vectors {
+            Some(vectors) => Arc::new(vectors.clone()),
+            None => Arc::new(
+                ParquetSource::new(Arc::clone(&self.schema))
+                    .with_table_parquet_options(state.default_table_options().parquet),
+            ),
+        };
         let groups = FileGroup::new(self.files.clone()).split_files(options.target_partitions);
-        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+        let config = FileScanConfigBuilder::new(self.url.clone(), source)
             .with_file_groups(groups)
             .with_statistics(self.statistics.clone())
             .with_projection_indices(projection.cloned())?
-            .with_batch_size(Some(self.batch_rows(projection, options.batch_size.into())))
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
@@ -112,7 +114,7 @@ fn statistics_of(schema: &SchemaRef, file: &DataFile) -> Statistics {
 }
 
 /// Row count, and the ranges of the key columns.
-fn statistics(
+pub(super) fn statistics(
     schema: &SchemaRef,
     rows: u64,
     model_id: Option<(i64, i64)>,

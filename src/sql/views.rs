@@ -23,28 +23,16 @@ const NO_WEIGHTS: &str = "\
            vector_list([0.0]) AS weights \
     FROM epochs WHERE false";
 
-/// Registers `states`, `weights` and `vectors_<arch>`.
+/// Registers `states` and `weights`.
 pub(super) async fn register(context: &SessionContext, snapshot: &Snapshot) -> Result<()> {
     let mut tensors: Vec<String> = Vec::new();
     for arch in scan::archs(snapshot) {
-        view(context, &format!("vectors_{}", arch.name()), &vectors(&arch)).await?;
         tensors.push(long_form(&arch));
     }
     let weights =
         if tensors.is_empty() { NO_WEIGHTS.to_owned() } else { tensors.join(" UNION ALL ") };
     view(context, "weights", &weights).await?;
     view(context, "states", STATES).await
-}
-
-/// `vectors_<arch>`: all tensors of a state as one vector, in layout order.
-fn vectors(arch: &Arch) -> String {
-    let columns: Vec<String> =
-        arch.layout().tensors().iter().map(|tensor| format!("\"{}\"", tensor.name)).collect();
-    format!(
-        "SELECT model_id, epoch, vector_concat({}) AS weights FROM weights_{}",
-        columns.join(", "),
-        arch.name()
-    )
 }
 
 /// `weights`: one row per state and tensor. Each branch reads one column, and a

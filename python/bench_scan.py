@@ -1,0 +1,282 @@
+"""Reading weights beside everybody else: one core, warm, the same states.
+
+    cargo bench --no-run && python3 python/bench_scan.py STORE FOLDER [--peers a,b]
+
+Takes the states of `weights_cnn_s` in STORE (1,000 models of 51 states, 503 MB, if it has
+them, else the same models again under other ids), and writes them to FOLDER: as a store of
+PLAIN and one of BYTE_STREAM_SPLIT + zstd, and as each peer likes them best. Then asks every
+reader four questions in turns, and prints the median milliseconds as Markdown.
+
+    scan    all tensors of all states, into Arrow
+    tensor  conv1.weight of all states
+    epoch   all tensors of the last epoch
+    state   all tensors of one state
+
+Needs numpy, pyarrow, polars, duckdb, pylance, vortex-data and h5py.
+"""
+
+import argparse
+import glob
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+MODELS, ROUNDS = 1000, 5
+TENSOR = "conv1.weight"
+ENCODINGS = {"plain": ("PLAIN", "none"), "split": ("BYTE_STREAM_SPLIT", "zstd")}
+
+
+def states(store):
+    """The states of 1,000 models, sorted as zoolake sorts them."""
+    table = ds.dataset(f"{store}/data/weights_cnn_s").to_table()
+    ids = pc.unique(table["model_id"]).to_numpy()[:MODELS]
+    table = table.filter(pc.is_in(table["model_id"], pa.array(ids)))
+    copies = []
+    for copy in range(-(-MODELS // len(ids))):
+        rows = table.filter(pc.is_in(table["model_id"], pa.array(ids[: MODELS - copy * len(ids)])))
+        columns = {"model_id": pc.add(rows["model_id"], copy), "epoch": rows["epoch"]}
+        for name in table.column_names[2:]:
+            # The same weights again would compress as nothing else does.
+            vectors = rows[name].combine_chunks()
+            values = vectors.flatten().to_numpy() * np.float32(1 + copy / 1000)
+            columns[name] = pa.FixedSizeListArray.from_arrays(values, vectors.type.list_size)
+        copies.append(pa.table(columns))
+    table = pa.concat_tables(copies).sort_by([("epoch", "ascending"), ("model_id", "ascending")])
+    return table.combine_chunks()
+
+
+def make_store(folder, table, encoding, compression):
+    """A store of one file, as another program may write it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(f"{folder}/data/weights_cnn_s")
+    os.makedirs(f"{folder}/log")
+    path = "data/weights_cnn_s/all.parquet"
+    tensors = [name for name in table.column_names[2:]]
+    pq.write_table(
+        table, f"{folder}/{path}", data_page_version="2.0", compression=compression,
+        compression_level=1 if compression == "zstd" else None, use_dictionary=False,
+        column_encoding={f"{name}.list.element": encoding for name in tensors},
+        write_statistics=["model_id", "epoch"], write_page_index=True,
+        data_page_size=64 << 10, row_group_size=(32 << 20) // (4 * 2464),
+    )  # fmt: skip
+    now = {"time": "2026-01-01T00:00:00Z", "writer": "bench_scan"}
+    with open(f"{folder}/zoolake.json", "w") as file:
+        json.dump({"format": 1, "created": now["time"], "writer": now["writer"]}, file)
+    with open(f"{folder}/{path}", "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    span = lambda name: [pc.min(table[name]).as_py(), pc.max(table[name]).as_py()]
+    add = {"table": "weights_cnn_s", "path": path, "rows": len(table), "sha256": digest,
+           "bytes": os.path.getsize(f"{folder}/{path}"), "model_id": span("model_id"),
+           "epoch": span("epoch")}  # fmt: skip
+    entry = {"format": 1, "version": 1, "id": "bench", **now, "operation": "import",
+             "message": "states", "add": [add], "remove": [], "models": []}  # fmt: skip
+    with open(f"{folder}/log/{1:020}.json", "w") as file:
+        json.dump(entry, file)
+
+
+class Sql:
+    """zoolake, or DataFusion by itself, over a store; times measured inside."""
+
+    def __init__(self, bench, engine, store, last, state):
+        self.bench, self.engine, self.store = bench, engine, store
+        where = {"epoch": f" WHERE epoch = {last}",
+                 "state": f" WHERE model_id = {state} AND epoch = {last}"}  # fmt: skip
+        self.queries = {kind: f"SELECT * FROM weights_cnn_s{where.get(kind, '')}"
+                        for kind in ("scan", "epoch", "state")}  # fmt: skip
+        self.queries["tensor"] = f'SELECT "{TENSOR}" FROM weights_cnn_s'
+        if engine == "zoolake":
+            self.queries["vectors"] = "SELECT weights FROM vectors_cnn_s"
+
+    def ask(self, kind):
+        command = [self.bench, "--sql", self.engine, self.store, "4", self.queries[kind]]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")
+        runs = [line.split() for line in lines if line]
+        return statistics.median(float(seconds) for seconds, _ in runs[1:]), int(runs[0][1])
+
+
+class Timed:
+    """A reader in this process: `open` gives what reads a question and counts the rows."""
+
+    def __init__(self, readers):
+        self.readers = readers
+
+    def ask(self, kind):
+        if kind not in self.readers:
+            return None
+        start = time.perf_counter()
+        rows = self.readers[kind]()
+        return time.perf_counter() - start, rows
+
+
+def arrow_rows(batches):
+    return sum(batch.num_rows for batch in batches)
+
+
+def parquet_readers(path, last, state):
+    import duckdb
+    import polars as pl
+
+    one = (ds.field("model_id") == state) & (ds.field("epoch") == last)
+    data = lambda: ds.dataset(path)
+    batches = lambda **options: arrow_rows(data().to_batches(use_threads=False, batch_size=512, **options))
+    yield "pyarrow", Timed({
+        "scan": lambda: arrow_rows(pq.ParquetFile(path).iter_batches(512, use_threads=False)),
+        "tensor": lambda: arrow_rows(pq.ParquetFile(path).iter_batches(8192, columns=[TENSOR], use_threads=False)),
+        "epoch": lambda: batches(filter=ds.field("epoch") == last),
+        "state": lambda: batches(filter=one),
+    })  # fmt: skip
+    lazy = lambda: pl.scan_parquet(path)
+    rows = lambda frame: len(frame.collect())
+    yield "Polars", Timed({
+        "scan": lambda: rows(lazy()),
+        "tensor": lambda: rows(lazy().select(TENSOR)),
+        "epoch": lambda: rows(lazy().filter(pl.col("epoch") == last)),
+        "state": lambda: rows(lazy().filter((pl.col("epoch") == last) & (pl.col("model_id") == state))),
+    })  # fmt: skip
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+    sql = lambda what, where="": arrow_rows(
+        connection.execute(f"SELECT {what} FROM '{path}' {where}").to_arrow_reader(2048))
+    yield "DuckDB", Timed({
+        "scan": lambda: sql("*"),
+        "tensor": lambda: sql(f'"{TENSOR}"'),
+        "epoch": lambda: sql("*", f"WHERE epoch = {last}"),
+        "state": lambda: sql("*", f"WHERE epoch = {last} AND model_id = {state}"),
+    })  # fmt: skip
+
+
+def own_format_readers(folder, table, last, state):
+    """Peers with formats of their own, each tensor a column where they have columns."""
+    import h5py
+    import lance
+    import vortex
+
+    path = f"{folder}/lance"
+    lance_tensor = TENSOR.replace(".", "_")
+    if not os.path.exists(path):
+        names = [name.replace(".", "_") for name in table.column_names]
+        lance.write_dataset(table.rename_columns(names), path)
+    data = lance.dataset(path)
+    lance_rows = lambda **options: arrow_rows(data.to_batches(batch_size=512, **options))
+    yield "Lance", Timed({
+        "scan": lance_rows,
+        "tensor": lambda: lance_rows(columns=[lance_tensor]),
+        "epoch": lambda: lance_rows(filter=f"epoch = {last}"),
+        "state": lambda: lance_rows(filter=f"epoch = {last} AND model_id = {state}"),
+    })  # fmt: skip
+
+    path = f"{folder}/states.vortex"
+    if not os.path.exists(path):
+        vortex.io.write(vortex.array(table), path)
+    import vortex.expr as ve
+    read = lambda *columns, where=None: arrow_rows(
+        vortex.open(path).to_arrow(list(columns) or None, expr=where, batch_size=512))
+    epoch = ve.column("epoch") == last
+    yield "Vortex", Timed({
+        "scan": read,
+        "tensor": lambda: read(TENSOR),
+        "epoch": lambda: read(where=epoch),
+        "state": lambda: read(where=ve.and_(epoch, ve.column("model_id") == state)),
+    })  # fmt: skip
+
+    path = f"{folder}/states.arrow"
+    if not os.path.exists(path):
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=3400)
+    # Nothing is read before somebody looks: so each value is, once.
+    touch = lambda column: float(np.sum(column.flatten().to_numpy(zero_copy_only=False)))
+    ipc = lambda: pa.ipc.open_file(pa.memory_map(path))
+    def touched(names):
+        file = ipc()
+        batches = [file.get_batch(index) for index in range(file.num_record_batches)]
+        for batch in batches:
+            for name in names:
+                touch(batch.column(name))
+        return arrow_rows(batches)
+    yield "Arrow IPC, mmap, summed", Timed({
+        "scan": lambda: touched(table.column_names[2:]),
+        "tensor": lambda: touched([TENSOR]),
+    })  # fmt: skip
+
+    path = f"{folder}/states.h5"
+    if not os.path.exists(path):
+        with h5py.File(path, "w") as file:
+            for name in table.column_names[:2]:
+                file[name] = table[name].to_numpy()
+            for name in table.column_names[2:]:
+                values = table[name].combine_chunks().flatten().to_numpy()
+                file[name] = values.reshape(len(table), -1)
+    def hdf5(names, rows=slice(None)):
+        with h5py.File(path) as file:
+            if rows == "epoch":
+                rows = slice(*np.searchsorted(file["epoch"][:], [last, last + 1]))
+            return [len(file[name][rows]) for name in names][0]
+    yield "HDF5", Timed({
+        "scan": lambda: hdf5(table.column_names),
+        "tensor": lambda: hdf5([TENSOR]),
+        "epoch": lambda: hdf5(table.column_names, "epoch"),
+    })  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("store")
+    parser.add_argument("folder")
+    parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--peers", default="", help="only those whose names hold one of these words")
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, {arguments.core})
+    os.environ.update(POLARS_MAX_THREADS="1", LANCE_CPU_THREADS="1", LANCE_IO_THREADS="1")
+    pa.set_cpu_count(1)
+    bench = os.environ.get("BENCH") or max(glob.glob("target/release/deps/benches-*[!.d]"), key=os.path.getmtime)
+
+    table = None
+    for name, (encoding, compression) in ENCODINGS.items():
+        if not os.path.exists(f"{arguments.folder}/{name}/zoolake.json"):
+            table = states(arguments.store) if table is None else table
+            make_store(f"{arguments.folder}/{name}", table, encoding, compression)
+    path = lambda name: f"{arguments.folder}/{name}/data/weights_cnn_s/all.parquet"
+    if table is None:
+        table = pq.read_table(path("plain"))
+    last = pc.max(table["epoch"]).as_py()
+    state = table["model_id"][len(table) - MODELS // 2].as_py()
+
+    readers = []
+    for name in ENCODINGS:
+        store = f"{arguments.folder}/{name}"
+        readers.append((f"zoolake, {name}", Sql(bench, "zoolake", store, last, state)))
+        readers.append((f"DataFusion, {name}", Sql(bench, "datafusion", store, last, state)))
+        readers += [(f"{peer}, {name}", reader) for peer, reader in parquet_readers(path(name), last, state)]
+    readers += own_format_readers(arguments.folder, table, last, state)
+    words = arguments.peers.split(",")
+    readers = [reader for reader in readers if any(word in reader[0] for word in words)]
+    del table
+
+    kinds = {"scan": 51 * MODELS, "tensor": 51 * MODELS, "epoch": MODELS, "state": 1}
+    times = {}
+    for _ in range(ROUNDS):
+        for name, reader in readers:
+            for kind, rows in kinds.items():
+                answer = reader.ask(kind)
+                if answer is not None:
+                    assert answer[1] == rows, (name, kind, answer)
+                    times.setdefault((name, kind), []).append(1000 * answer[0])
+    print(f"| reader | {' | '.join(kinds)} |\n|---|{'---:|' * len(kinds)}")
+    for name, _ in readers:
+        cells = (times.get((name, kind)) for kind in kinds)
+        cells = (f"{statistics.median(cell):.1f}" if cell else "" for cell in cells)
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+//! Memory that is used again.
+//!
+//! A page of memory costs a fault when it is first written, and faults are slower
+//! than decoding. So the buffers of batches, and of what is read from a disk, come
+//! back here when the last array over them is dropped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::{ArrowNativeType, ToByteSlice};
+use bytes::Bytes;
+
+/// Bytes that are kept for later at most.
+const KEPT_BYTES: usize = 64 << 20;
+
+/// Buffers that nobody uses now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Buffers<T>(Arc<Mutex<Vec<Vec<T>>>>);
+
+/// A buffer on loan: it goes back when it is dropped.
+pub(super) struct Buffer<T: ArrowNativeType> {
+    /// As long as the longest use of it, so that only growing writes zeros.
+    values: Vec<T>,
+    length: usize,
+    home: Buffers<T>,
+}
+
+impl<T: ArrowNativeType> Buffers<T> {
+    /// A buffer of `length` values, whatever they are.
+    pub(super) fn lend(&self, length: usize) -> Buffer<T> {
+        let mut values = self.change(Vec::pop).unwrap_or_default();
+        if values.len() < length {
+            values.resize(length, T::default());
+        }
+        Buffer { values, length, home: self.clone() }
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> R {
+        // No panic leaves the list half changed.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<T: ArrowNativeType> Buffer<T> {
+    pub(super) fn as_mut(&mut self) -> &mut [T] {
+        &mut self.values[..self.length]
+    }
+
+    /// The same buffer, shared: it goes back with the last share of it.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl<T: ArrowNativeType> AsRef<[u8]> for Buffer<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.values[..self.length].to_byte_slice()
+    }
+}
+
+impl<T: ArrowNativeType> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        self.home.change(|free| {
+            let kept: usize = free.iter().map(|free| size_of_val(&free[..])).sum();
+            if kept + size_of_val(&values[..]) <= KEPT_BYTES {
+                free.push(values);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_with_the_last_share_of_it() {
+        let buffers = Buffers::<f32>::default();
+        let mut buffer = buffers.lend(100);
+        buffer.as_mut().fill(1.0);
+        let place = buffer.as_ref().as_ptr();
+        let bytes = buffer.into_bytes();
+        let share = bytes.slice(4..8);
+        drop(bytes);
+        assert_ne!(buffers.lend(100).as_ref().as_ptr(), place, "still in use");
+        assert_eq!(share[..], 1.0_f32.to_le_bytes());
+        drop(share);
+        let mut places =
+            [buffers.lend(50), buffers.lend(50)].map(|buffer| buffer.as_ref().as_ptr());
+        places.sort_unstable();
+        assert!(places.contains(&place));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let buffers = Buffers::<u8>::default();
+        let lent: Vec<_> = (0..3).map(|_| buffers.lend(KEPT_BYTES / 2)).collect();
+        drop(lent);
+        assert_eq!(buffers.change(|free| free.len()), 2);
+    }
+}

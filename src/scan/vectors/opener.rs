@@ -1,0 +1,136 @@
+//! Opens files and makes batches of their row groups.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
+use datafusion::error::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::statistics::Statistics as ColumnStatistics;
+
+use super::buffers::Buffers;
+use super::file::{Footer, OpenFile, read_footer};
+use super::group::Wanted;
+use super::input::Opened;
+use crate::error::panicked;
+use crate::scan::table::statistics;
+
+/// Row groups of an object that are on their way while one is decoded.
+const AHEAD: usize = 1;
+
+/// Opens files for one scan.
+#[derive(Debug, Clone)]
+pub(super) struct Opener {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) wanted: Arc<Wanted>,
+    /// The key columns.
+    pub(super) keys: SchemaRef,
+    /// Over the key columns.
+    pub(super) predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// No more rows than so many are asked for.
+    pub(super) limit: Option<usize>,
+    pub(super) buffers: Buffers<u8>,
+}
+
+impl FileOpener for Opener {
+    /// The metadata of a damaged file make the `parquet` crate panic here and there:
+    /// that is caught, and an error like any other.
+    fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
+        let batches = AssertUnwindSafe(self.clone().batches(file)).catch_unwind();
+        Ok(batches
+            .map(|batches| {
+                let batches = AssertUnwindSafe(batches.unwrap_or_else(damaged)?).catch_unwind();
+                Ok(batches.map(|batch| batch.unwrap_or_else(damaged)).boxed())
+            })
+            .boxed())
+    }
+}
+
+fn damaged<T>(panic: Box<dyn Any + Send>) -> Result<T> {
+    Err(ParquetError::General(panicked("the Parquet reader", panic.as_ref()).to_string()).into())
+}
+
+impl Opener {
+    /// What is wanted of a file.
+    async fn batches(
+        self,
+        file: PartitionedFile,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let statistics = file.statistics.iter().map(Arc::clone).collect();
+        if !self.may_match(statistics)?.contains(&true) {
+            return Ok(futures::stream::empty().boxed());
+        }
+        let path = &file.object_meta.location;
+        let size = file.object_meta.size;
+        let opened = Opened::new(&self.objects, path, size, &self.buffers).await?;
+        let footer = file.extension::<Footer>().cloned().unwrap_or_default();
+        let footer = footer.get_or_try_init(|| read_footer(&opened, size)).await?.clone();
+        let groups = self.groups(&footer, &file)?;
+        let file = Arc::new(OpenFile::new(self, opened, footer));
+        let ahead = if file.reads_ahead() { AHEAD } else { 0 };
+        let groups = futures::stream::iter(groups)
+            .map(move |group| Arc::clone(&file).group(group))
+            .buffered(1 + ahead);
+        Ok(groups.map_ok(futures::stream::iter).try_flatten().boxed())
+    }
+
+    /// The row groups that begin in the part of the file that is asked for and may
+    /// have rows that match.
+    fn groups(&self, footer: &ArrowReaderMetadata, file: &PartitionedFile) -> Result<Vec<usize>> {
+        let metadata = footer.metadata();
+        let begins_here = |group: &usize| {
+            let column = metadata.row_group(*group).column(0);
+            let offset = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            file.range.as_ref().is_none_or(|range| range.contains(offset))
+        };
+        let here: Vec<usize> = (0..metadata.num_row_groups()).filter(begins_here).collect();
+        let of_group = |group: &usize| Arc::new(self.statistics(metadata, *group));
+        let matching = self.may_match(here.iter().map(of_group).collect())?;
+        Ok(here.into_iter().zip(matching).filter_map(|(group, may)| may.then_some(group)).collect())
+    }
+
+    /// For each of several sets of rows, whether any may match the predicate.
+    fn may_match(&self, of_sets: Vec<Arc<Statistics>>) -> Result<Vec<bool>> {
+        let all = vec![true; of_sets.len().max(1)];
+        let Some(predicate) = self.predicate.clone().filter(|_| !of_sets.is_empty()) else {
+            return Ok(all);
+        };
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.keys));
+        match builder.build(predicate) {
+            Some(pruning) => {
+                pruning.prune(&PrunableStatistics::new(of_sets, Arc::clone(&self.keys)))
+            }
+            None => Ok(all),
+        }
+    }
+
+    /// The ranges of the keys in a row group.
+    fn statistics(&self, file: &ParquetMetaData, group: usize) -> Statistics {
+        let group = file.row_group(group);
+        let range = |index: usize| {
+            let name = self.keys.field(index).name();
+            let column =
+                group.columns().iter().find(|column| column.column_path().string() == *name);
+            match column.and_then(|column| column.statistics()) {
+                Some(ColumnStatistics::Int64(range)) => {
+                    range.min_opt().copied().zip(range.max_opt().copied())
+                }
+                _ => None,
+            }
+        };
+        statistics(&self.keys, u64::try_from(group.num_rows()).unwrap_or(0), range(0), range(1))
+    }
+}

@@ -1,0 +1,191 @@
+//! Tables of vectors as DataFusion plans with them: which columns, which rows.
+
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_plan::DisplayFormatType;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
+use object_store::ObjectStore;
+
+use super::buffers::Buffers;
+use super::columns::{Columns, KEYS};
+use super::group::Wanted;
+use super::opener::Opener;
+
+/// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
+/// of weights would be 80 MB.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// A scan of vectors.
+#[derive(Debug, Clone)]
+pub(in crate::scan) struct VectorSource {
+    columns: Columns,
+    table: TableSchema,
+    projection: ProjectionExprs,
+    /// Over the key columns alone: they are read first, and of the vectors only
+    /// those of rows for which it holds.
+    predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// Rows of a batch at most.
+    batch_rows: usize,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl VectorSource {
+    /// A scan of all `columns`.
+    pub(in crate::scan) fn new(columns: Columns) -> Self {
+        let schema = &columns.schema;
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        Self {
+            projection: ProjectionExprs::from_indices(&all, schema),
+            table: Arc::clone(schema).into(),
+            columns,
+            predicate: None,
+            batch_rows: usize::MAX,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The columns of the result, and what they are made of.
+    fn wanted(&self, partition: usize) -> Result<Wanted> {
+        let indices = self.projection.iter().filter_map(|column| column_index(&column.expr));
+        let columns = indices.map(|index| self.columns.columns[index].clone());
+        let schema = self.projection.project_schema(&self.columns.schema)?;
+        let batch_rows = (BATCH_BYTES / row_bytes(&schema)).clamp(1, self.batch_rows);
+        Ok(Wanted {
+            schema: Arc::new(schema),
+            columns: columns.collect(),
+            batch_rows,
+            buffers: Buffers::default(),
+            stock_groups: MetricBuilder::new(&self.metrics)
+                .counter("row_groups_by_stock_reader", partition),
+        })
+    }
+}
+
+/// Which column an expression is, if it is nothing else.
+fn column_index(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    expression.downcast_ref::<ColumnExpr>().map(ColumnExpr::index)
+}
+
+/// Bytes of a row.
+fn row_bytes(schema: &Schema) -> usize {
+    let of_column = |data_type: &DataType| match data_type {
+        DataType::FixedSizeList(_, length) => {
+            usize::try_from(*length).unwrap_or(0) * size_of::<f32>()
+        }
+        _ => size_of::<i64>(),
+    };
+    schema.fields().iter().map(|field| of_column(field.data_type())).sum::<usize>().max(1)
+}
+
+impl FileSource for VectorSource {
+    fn create_file_opener(
+        &self,
+        objects: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        Ok(Arc::new(Opener {
+            objects,
+            wanted: Arc::new(self.wanted(partition)?),
+            keys: Arc::new(self.columns.schema.project(&[0, 1])?),
+            predicate: self.predicate.clone(),
+            limit: config.limit,
+            buffers: Buffers::default(),
+        }))
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        &self.table
+    }
+
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        Arc::new(Self { batch_rows: batch_size, ..self.clone() })
+    }
+
+    fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        self.predicate.clone()
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        Some(&self.projection)
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    fn file_type(&self) -> &str {
+        "vectors"
+    }
+
+    fn fmt_extra(&self, format: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
+        match (format, &self.predicate) {
+            (DisplayFormatType::TreeRender, Some(predicate)) => {
+                writeln!(f, "predicate={predicate}")
+            }
+            (_, Some(predicate)) => write!(f, ", predicate={predicate}"),
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Filters on key columns are applied here, to the row; dynamic ones too.
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _options: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        let on_keys = |filter: &Arc<dyn PhysicalExpr>| {
+            let columns = collect_columns(filter);
+            !columns.is_empty() && columns.iter().all(|column| column.index() < KEYS)
+        };
+        let answers = filters.iter().map(|filter| match on_keys(filter) {
+            true => PushedDown::Yes,
+            false => PushedDown::No,
+        });
+        let answer = FilterPushdownPropagation::with_parent_pushdown_result(answers.collect());
+        let taken: Vec<_> = filters.into_iter().filter(on_keys).collect();
+        if taken.is_empty() {
+            return Ok(answer);
+        }
+        let predicate = conjunction(self.predicate.iter().cloned().chain(taken));
+        Ok(answer.with_updated_node(Arc::new(Self { predicate: Some(predicate), ..self.clone() })))
+    }
+
+    /// Columns can be left out and put in another order; what is computed of them
+    /// is computed elsewhere.
+    fn try_pushdown_projection(
+        &self,
+        projection: &ProjectionExprs,
+    ) -> Result<Option<Arc<dyn FileSource>>> {
+        if projection.iter().any(|column| column_index(&column.expr).is_none()) {
+            return Ok(None);
+        }
+        let projection = self.projection.try_merge(projection)?;
+        Ok(Some(Arc::new(Self { projection, ..self.clone() })))
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        let expressions = self.projection.iter().map(|column| &column.expr);
+        for expression in self.predicate.iter().chain(expressions) {
+            if f(expression)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+}
