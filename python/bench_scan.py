@@ -36,14 +36,17 @@ TENSOR = "conv1.weight"
 ENCODINGS = {"plain": ("PLAIN", "none"), "split": ("BYTE_STREAM_SPLIT", "zstd")}
 
 
-def states(store):
-    """The states of 1,000 models, sorted as zoolake sorts them."""
+ORDER = [("epoch", "ascending"), ("model_id", "ascending")]
+
+
+def states(store, models=MODELS):
+    """The states of so many models, sorted as zoolake sorts them."""
     table = ds.dataset(f"{store}/data/weights_cnn_s").to_table()
-    ids = pc.unique(table["model_id"]).to_numpy()[:MODELS]
+    ids = pc.unique(table["model_id"]).to_numpy()[:models]
     table = table.filter(pc.is_in(table["model_id"], pa.array(ids)))
     copies = []
-    for copy in range(-(-MODELS // len(ids))):
-        rows = table.filter(pc.is_in(table["model_id"], pa.array(ids[: MODELS - copy * len(ids)])))
+    for copy in range(-(-models // len(ids))):
+        rows = table.filter(pc.is_in(table["model_id"], pa.array(ids[: models - copy * len(ids)])))
         columns = {"model_id": pc.add(rows["model_id"], copy), "epoch": rows["epoch"]}
         for name in table.column_names[2:]:
             # The same weights again would compress as nothing else does.
@@ -51,24 +54,25 @@ def states(store):
             values = vectors.flatten().to_numpy() * np.float32(1 + copy / 1000)
             columns[name] = pa.FixedSizeListArray.from_arrays(values, vectors.type.list_size)
         copies.append(pa.table(columns))
-    table = pa.concat_tables(copies).sort_by([("epoch", "ascending"), ("model_id", "ascending")])
-    return table.combine_chunks()
+    return pa.concat_tables(copies).sort_by(ORDER).combine_chunks()
 
 
-def make_store(folder, table, encoding, compression):
-    """A store of one file, as another program may write it."""
+def make_store(folder, table, encoding, compression, level=1, page=64 << 10):
+    """A store of one file, as another program may write it; seconds of encoding it."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}/data/weights_cnn_s")
     os.makedirs(f"{folder}/log")
     path = "data/weights_cnn_s/all.parquet"
-    tensors = [name for name in table.column_names[2:]]
+    tensors = table.column_names[2:]
+    start = time.perf_counter()
     pq.write_table(
         table, f"{folder}/{path}", data_page_version="2.0", compression=compression,
-        compression_level=1 if compression == "zstd" else None, use_dictionary=False,
+        compression_level=level if compression == "zstd" else None, use_dictionary=False,
         column_encoding={f"{name}.list.element": encoding for name in tensors},
         write_statistics=["model_id", "epoch"], write_page_index=True,
-        data_page_size=64 << 10, row_group_size=(32 << 20) // (4 * 2464),
+        data_page_size=page, row_group_size=(32 << 20) // (4 * 2464),
     )  # fmt: skip
+    seconds = time.perf_counter() - start
     now = {"time": "2026-01-01T00:00:00Z", "writer": "bench_scan"}
     with open(f"{folder}/zoolake.json", "w") as file:
         json.dump({"format": 1, "created": now["time"], "writer": now["writer"]}, file)
@@ -82,6 +86,7 @@ def make_store(folder, table, encoding, compression):
              "message": "states", "add": [add], "remove": [], "models": []}  # fmt: skip
     with open(f"{folder}/log/{1:020}.json", "w") as file:
         json.dump(entry, file)
+    return seconds
 
 
 class Sql:

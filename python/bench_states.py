@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-MODELS, ROUNDS = 50_360, 5
+MODELS, ROUNDS = 50_360, 3
 EPOCHS = 76  # 50,360 x 76 = 3.83 million states
 
 QUERIES = {
