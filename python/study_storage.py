@@ -4,8 +4,8 @@
 
 Takes N models of `weights_cnn_s` in STORE with all their epochs, writes them again and again
 to FOLDER, and prints for each way its size (100 % is four bytes a weight), how fast it is
-written (pyarrow), and how long zoolake takes to read everything, the last epoch, and one
-trajectory. One core, warm. Needs numpy and pyarrow.
+written (pyarrow), and how long zoolake takes to read everything, the last epoch, one
+trajectory and one state. One core, warm. Needs numpy and pyarrow.
 """
 
 import argparse
@@ -28,7 +28,10 @@ WAYS = [  # order, encoding, compression, level, bytes of a page
     (BY_EPOCH, "BYTE_STREAM_SPLIT", "lz4", None, 64 << 10),
     (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 1, 16 << 10),
     (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 1, 64 << 10),
+    (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 1, 256 << 10),
+    (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 1, 512 << 10),
     (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 1, 1 << 20),
+    (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 3, 512 << 10),
     (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 3, 64 << 10),
     (BY_EPOCH, "BYTE_STREAM_SPLIT", "zstd", 9, 64 << 10),
     (BY_MODEL, "PLAIN", "none", None, 64 << 10),
@@ -66,7 +69,8 @@ def main():
     last = pc.max(table["epoch"]).as_py()
     model = table["model_id"][len(table) // 2].as_py()
     raw = len(table) * 4 * sum(table.schema.field(name).type.list_size for name in table.column_names[2:])
-    queries = ["", f"WHERE epoch = {last}", f"WHERE model_id = {model}"]
+    one = f"WHERE model_id = {model}"
+    queries = ["", f"WHERE epoch = {last}", one, f"{one} AND epoch = {last // 2}"]
 
     def milliseconds(where):
         command = [bench, "--sql", "zoolake", arguments.folder, "6", f"SELECT * FROM weights_cnn_s {where}"]
@@ -76,13 +80,13 @@ def main():
     def row(name, table, encoding, compression, level, page, read=True):
         seconds = make_store(arguments.folder, table, encoding, compression, level, page)
         size = os.path.getsize(glob.glob(f"{arguments.folder}/data/*/*.parquet")[0])
-        times = " | ".join(f"{milliseconds(where):.1f}" for where in queries) if read else "| |"
+        times = " | ".join(f"{milliseconds(where):.1f}" for where in queries) if read else "| | |"
         codec = compression if level is None else f"{compression}({level})"
         print(f"| {name} | {encoding} | {codec} | {page >> 10} | {100 * size / raw:.1f} "
               f"| {raw / seconds / 1e6:.0f} | {times} |", flush=True)  # fmt: skip
 
-    print("| order | encoding | codec | page, KiB | size, % | written, MB/s | all, ms | last epoch, ms | trajectory, ms |")
-    print("|---|---|---|---:|---:|---:|---:|---:|---:|")
+    print("| order | encoding | codec | page, KiB | size, % | written, MB/s | all, ms | last epoch, ms | trajectory, ms | state, ms |")
+    print("|---|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for order, *way in WAYS:
         row(", ".join(name for name, _ in order), table.sort_by(order).combine_chunks(), *way)
     row("model_id, epoch, as differences", differences(table), "BYTE_STREAM_SPLIT", "zstd", 1, 64 << 10, read=False)
