@@ -5,9 +5,11 @@ use std::cell::Cell;
 use super::candle::fixtures::{Trajectory, cases, dataset, go_on, hyper, weights};
 use super::{CandleEngine, Draws, Engine, Isa, KernelEngine, PopulationEngine, initial_weights};
 use crate::arch::Arch;
-use crate::dataset::Dataset;
+use crate::dataset::{Augment, Dataset};
 use crate::error::Error;
 use crate::zoo::{Activation, Hyper, Optimizer};
+
+const CROP: Augment = Augment::CropFlip { pad: 2 };
 
 /// Every engine on every instruction set.
 fn engines() -> Vec<Box<dyn Engine>> {
@@ -127,6 +129,11 @@ fn what_does_not_fit_is_an_error() {
     for engine in engines() {
         assert!(engine.network(&arch, &hyper, &data, &[0.0; 3]).is_err());
         assert!(engine.network(&other, &hyper, &data, &weights(&other)).is_err());
+        for black in [vec![], vec![0.0; 2]] {
+            let data = Dataset { augment: Some(CROP), black, ..data.clone() };
+            let error = engine.network(&arch, &hyper, &data, &start).err().unwrap();
+            assert!(error.to_string().contains("black for 1 channels"), "{error}");
+        }
         let mut network = engine.network(&arch, &hyper, &data, &start).unwrap();
         let mut draws = Draws::new(1);
         let error = network.train_epoch(&[4], &mut draws, &go_on).unwrap_err();

@@ -12,6 +12,7 @@ use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::train::augment::append_augmented;
+use crate::train::engine::check_images;
 use crate::train::{Draws, Memory, Metrics, Network, Stream};
 use crate::zoo::Hyper;
 
@@ -53,13 +54,9 @@ impl<'a> KernelNetwork<'a> {
         weights: &[f32],
     ) -> Result<Option<Self>> {
         let n = arch.layout().size();
-        if dataset.shape != arch.input() || weights.len() != n {
-            return Err(Error::internal(format!(
-                "images {:?} and {} weights for `{}`",
-                dataset.shape,
-                weights.len(),
-                arch.name()
-            )));
+        check_images(arch, dataset)?;
+        if weights.len() != n {
+            return Err(Error::internal(format!("{} weights for a state of {n}", weights.len())));
         }
         check_split(&dataset.train, arch)?;
         let Some(plan) = Plan::new(arch, hyper.batch_size.clamp(1, MOST_AT_ONCE)) else {
@@ -106,9 +103,10 @@ impl<'a> KernelNetwork<'a> {
             }
         }
         let step = Step { network: self, indices, tally };
-        // SAFETY: every index is that of an image, since it has a label; `new` saw
-        // that images have the size of the plan and labels are classes of it;
-        // buffers have room for a vector more.
+        // SAFETY: every index is that of an image, since it has a label, and so is
+        // every place that of an augmented one; `new` saw that images have the size of
+        // the plan, that augmentation yields all their channels, and that labels are
+        // classes; buffers have room for a vector more.
         unsafe { step.network.isa.run(step) };
         Ok(())
     }
@@ -153,10 +151,9 @@ impl Kernel for Step<'_, '_> {
         let Self { network, indices, tally } = self;
         let at_once = network.workspace.batch();
         let (labels, places) = (&network.labels, &network.places[..indices.len()]);
-        let (images, indices): (&[f32], _) = if network.augmented.is_empty() {
-            (&network.dataset.train.images, indices)
-        } else {
-            (&network.augmented, places)
+        let (images, indices): (&[f32], _) = match network.dataset.augment {
+            Some(_) => (&network.augmented, places),
+            None => (&network.dataset.train.images, indices),
         };
         let groups =
             indices.chunks(at_once).zip(labels.chunks(at_once)).zip(places.chunks(at_once));
