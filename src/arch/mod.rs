@@ -72,6 +72,24 @@ impl Arch {
         self.classes
     }
 
+    /// Whether there is a logit for each of the `classes` of a data set.
+    ///
+    /// # Errors
+    /// `Invalid` if there are fewer.
+    pub fn check_classes(&self, dataset: &str, classes: usize) -> Result<()> {
+        if classes <= self.classes {
+            return Ok(());
+        }
+        let (name, known) = (self.name, self.classes);
+        let message =
+            format!("data set `{dataset}` has {classes} classes, and `{name}` tells {known} apart");
+        let error = Error::invalid(message);
+        Err(match Self::all().iter().find(|arch| arch.classes >= classes) {
+            Some(other) => error.with_hint(format!("choose `{}`", other.name)),
+            None => error,
+        })
+    }
+
     /// The layers in the order of the forward pass.
     pub fn layers(&self) -> &[Layer] {
         &self.layers

@@ -16,15 +16,16 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::zoo::Model;
 
-/// Trains one model. The same model gives the same weights and metrics whenever
-/// and wherever it is trained with one engine, and however often it is
-/// interrupted; only `seconds` differs.
+/// Trains one model. The same model gives the same weights and metrics whenever it is
+/// trained by an engine of one [`name`](Engine::name) and one build of zoolake, and
+/// however often it is interrupted; only `seconds` differs.
 ///
 /// A long model leaves each epoch in the `workplace`, if there is one, and goes
 /// on from what an earlier call left there. Its states' weights stay there until
 /// [`Trained::discard`].
 ///
 /// # Errors
+/// `Invalid` if the data set has more classes than the network tells apart;
 /// `Interrupted` if `should_stop` said so before a batch; `Conflict` if another
 /// process trains the model in the same workplace. A model that diverges is no
 /// error.
@@ -38,6 +39,7 @@ pub fn train_model(
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Trained> {
     let _tiny_is_zero = FlushToZero::on();
+    arch.check_classes(&dataset.name, dataset.classes)?;
     let (hyper, size) = (&model.hyper, arch.layout().size());
     let desk = match workplace {
         Some(workplace) => workplace.desk(model, engine.name(), size)?.map(Arc::new),
