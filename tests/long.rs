@@ -240,6 +240,36 @@ fn what_is_damaged_is_not_trusted() {
     }
 }
 
+/// A file that cannot be opened or read just now, as a link to itself and a folder
+/// cannot, may be whole: nothing is trained again for it.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_not_given_up() {
+    let site = Site::new("sgd");
+    let whole = bits(&site.whole());
+    site.interrupt(1 + 3 * 8);
+    let aside = site.folder.path().join("aside");
+    let unreadable: [Damage; 2] = [
+        |path| std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap(),
+        |path| fs::create_dir(path).unwrap(),
+    ];
+    for name in ["00001.state", "00003.memory"] {
+        let path = site.desk().join(name);
+        fs::rename(&path, &aside).unwrap();
+        for obstruct in unreadable {
+            obstruct(&path);
+            let error = site.train(Some(&site.workplace), usize::MAX).unwrap_err();
+            assert_eq!(error.kind(), Kind::Unavailable);
+            assert!(error.to_string().contains(name), "{error}");
+            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+        }
+        fs::rename(&aside, &path).unwrap();
+    }
+    site.told.take();
+    assert_eq!(bits(&site.finish()), whole);
+    assert_eq!(site.told.take(), ["after 3", "4"]);
+}
+
 #[test]
 fn half_a_file_of_a_killed_process_does_no_harm() {
     let site = Site::new("adam");

@@ -27,7 +27,8 @@ use crate::zoo::Model;
 /// # Errors
 /// `Invalid` if the data set has more classes than the network tells apart;
 /// `Interrupted` if `should_stop` said so before a batch; `Conflict` if another
-/// process trains the model in the same workplace. A model that diverges is no
+/// process trains the model in the same workplace; `Unavailable` if the workplace
+/// cannot be read or written. A model that diverges is no
 /// error.
 pub fn train_model(
     engine: &dyn Engine,
@@ -49,8 +50,8 @@ pub fn train_model(
         let stopped = || format!("stopped training `{}`", model.name);
         if should_stop() { Err(Error::new(Kind::Interrupted, stopped())) } else { Ok(()) }
     };
-    let Found { mut states, checkpoint, problem } =
-        desk.as_ref().map(|desk| desk.find(size, hyper.epochs)).unwrap_or_default();
+    let found = desk.as_ref().map(|desk| desk.find(size, hyper.epochs)).transpose()?;
+    let Found { mut states, checkpoint, problem } = found.unwrap_or_default();
     if let Some(problem) = problem {
         observer.distrusted(model, &problem);
     }

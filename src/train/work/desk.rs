@@ -113,13 +113,23 @@ impl Desk {
 
     /// Finds what an earlier process left of the model, whose states have `size` values
     /// each. Every byte that is used has been checked.
-    pub(in crate::train) fn find(self: &Arc<Self>, size: usize, epochs: usize) -> Found {
+    ///
+    /// # Errors
+    /// `Unavailable` if the disk does not answer: that is no reason to train again what
+    /// may be whole.
+    pub(in crate::train) fn find(self: &Arc<Self>, size: usize, epochs: usize) -> Result<Found> {
         let mut found = Found::default();
         // A state without its memory is from a process that was killed in between.
-        let begun = |epoch: &usize| self.path(Leaf::Memory, *epoch).exists();
-        let Some(newest) = (0..=epochs).rev().find(begun) else { return found };
+        let mut newest = None;
+        for epoch in (0..=epochs).rev() {
+            if record::exists(&self.path(Leaf::Memory, epoch))? {
+                newest = Some(epoch);
+                break;
+            }
+        }
+        let Some(newest) = newest else { return Ok(found) };
         for epoch in 0..=newest {
-            match self.state(epoch, size) {
+            match answered(self.state(epoch, size))? {
                 Ok(state) => found.states.push(state),
                 Err(error) => {
                     found.problem = Some(error);
@@ -128,7 +138,7 @@ impl Desk {
             }
         }
         while let Some(state) = found.states.last() {
-            match self.checkpoint(state.epoch) {
+            match answered(self.checkpoint(state.epoch))? {
                 Ok(checkpoint) => {
                     found.checkpoint = Some(checkpoint);
                     break;
@@ -139,7 +149,7 @@ impl Desk {
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     /// The weights of `epoch`, which was left here.
@@ -210,6 +220,14 @@ impl Desk {
     fn malformed(&self, leaf: Leaf, epoch: usize) -> Error {
         let path = self.path(leaf, epoch);
         Error::corrupt(format!("cannot use `{}`: it is of another architecture", path.display()))
+    }
+}
+
+/// What was read, or why it cannot be used, once the disk has answered.
+fn answered<T>(read: Result<T>) -> Result<Result<T>> {
+    match read {
+        Err(error) if error.kind() == Kind::Unavailable => Err(error),
+        read => Ok(read),
     }
 }
 
