@@ -52,6 +52,13 @@ impl Arch {
         resnet::resnet("resnet_narrow", "", 8, [4, 6, 8, 10], 10)
     }
 
+    /// A network of these layers.
+    #[cfg(test)]
+    pub(crate) fn of_layers(input: [usize; 3], classes: usize, layers: Vec<Layer>) -> Self {
+        let layout = Layout::of(&layers);
+        Self { name: "layers", title: "", input, classes, layers, layout }
+    }
+
     /// The name used in specs, in the `arch` column and in table names.
     pub fn name(&self) -> &'static str {
         self.name
