@@ -17,7 +17,8 @@ use crate::zoo::Hyper;
 /// A way to train networks. One engine serves all worker threads.
 pub trait Engine: Send + Sync {
     /// What a model half trained is kept under: only the engine that began it
-    /// goes on with it, since two engines do not round alike.
+    /// goes on with it, since two engines do not round alike, nor does one with two
+    /// kinds of vector instructions.
     fn name(&self) -> &'static str;
 
     /// Prepares one network with the given initial `weights` (layout order).
