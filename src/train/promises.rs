@@ -94,6 +94,26 @@ fn the_last_batch_may_be_smaller_and_an_epoch_may_be_empty() {
 }
 
 #[test]
+fn a_batch_may_be_said_to_be_larger_than_memory() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let (dataset, start) = (dataset(&arch, 7), weights(&arch));
+    let order: Vec<u32> = (0..7).collect();
+    for engine in engines() {
+        let after = |batch_size| {
+            let optimizer = Optimizer::Sgd;
+            let hyper = Hyper { optimizer, dropout: 0.2, ..hyper("tanh", batch_size) };
+            let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
+            network.train_epoch(&order, &mut Draws::new(1), &go_on).unwrap();
+            network.weights().unwrap()
+        };
+        let (found, expected) = (after(1 << 40), after(7));
+        let errors = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        // The kernels pass another number of images side by side, and add in another order.
+        assert!(errors.fold(0.0, f32::max) < 1e-5, "{}", engine.name());
+    }
+}
+
+#[test]
 fn a_network_that_diverges_says_so_in_numbers() {
     let arch = Arch::by_name("cnn_s").unwrap();
     let dataset = dataset(&arch, 20);

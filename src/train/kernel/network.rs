@@ -35,7 +35,7 @@ pub(super) struct KernelNetwork<'a> {
     workspace: Workspace,
     /// Of the images of a batch.
     labels: Vec<u32>,
-    /// 0, 1, … for the images of a batch.
+    /// 0, 1, … for the images of the largest batch so far.
     places: Vec<u32>,
     /// The images of a batch as augmentation leaves them; empty without it.
     augmented: Vec<f32>,
@@ -76,7 +76,7 @@ impl<'a> KernelNetwork<'a> {
             gradient: Buffer::new(n),
             optimizer: Optimizer::new(hyper, dataset.train.len(), n),
             labels: Vec::new(),
-            places: (0..hyper.batch_size.max(1) as u32).collect(),
+            places: Vec::new(),
             augmented: Vec::new(),
             dropout: dropout.collect(),
             workspace: Workspace::new(plan, hyper.activation, true),
@@ -95,6 +95,7 @@ impl<'a> KernelNetwork<'a> {
         for index in indices {
             self.labels.push(self.dataset.train.label(*index)?);
         }
+        self.places.extend(self.places.len() as u32..indices.len() as u32);
         self.augmented.clear();
         append_augmented(self.dataset, indices, augment, &mut self.augmented);
         for (dropped, block) in self.dropout.iter_mut().zip(self.workspace.blocks()) {
