@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 use zoolake::arch::Arch;
-use zoolake::dataset::Dataset;
+use zoolake::dataset::{Augment, Dataset};
 use zoolake::store::{Location, Snapshot, Store, Table};
 use zoolake::train::{
     CandleEngine, Engine, Metrics, Network, Observer, Runner, State, Stop, Trained, Weights,
@@ -22,16 +22,17 @@ use crate::fixture::{Blind, Kept, small_spec};
 
 const EPOCHS: usize = 4;
 
-/// A model whose draws and moments all matter.
+/// A model whose draws, moments and steps all matter.
 fn zoo(optimizer: &str) -> Zoo {
     let spec = small_spec("long", 1).replace("epochs = 1", &format!("epochs = {EPOCHS}"));
     let spec = spec.replace("\"adam\"", &format!("\"{optimizer}\""));
-    Zoo::from_toml(&(spec + "dropout = 0.2\nmomentum = 0.9\n")).unwrap()
+    Zoo::from_toml(&(spec + "dropout = 0.2\nscheduler = \"one_cycle\"\n")).unwrap()
 }
 
-/// The digits, fewer of them.
+/// The digits, fewer of them, augmented.
 fn dataset(zoo: &Zoo) -> Dataset {
     let mut dataset = zoolake::dataset::load("digits", zoo.arch().input(), None).unwrap();
+    dataset.augment = Some(Augment::CropFlip { pad: 1 });
     let size: usize = dataset.shape.iter().product();
     let Dataset { train, val, test, .. } = &mut dataset;
     for split in [Some(train), val.as_mut(), Some(test)].into_iter().flatten() {

@@ -282,6 +282,42 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    /// Models half trained lie on disks: what the numbers of their files mean may never
+    /// change. `record` freezes the bytes.
+    #[test]
+    fn the_order_of_numbers_is_frozen() {
+        let workplace = tempfile::tempdir().unwrap();
+        let desk = Arc::new(Desk::sit_down(workplace.path(), 7, "candle").unwrap());
+        let metrics = |loss, accuracy| Metrics { loss, accuracy };
+        let mut state = State {
+            epoch: 0,
+            train: metrics(1.0, 2.0),
+            val: Some(metrics(3.0, 4.0)),
+            test: metrics(5.0, 6.0),
+            weights: vec![0.5, -1.0].into(),
+            seconds: 7.0,
+        };
+        let memory = Memory { steps: 8, moments: vec![vec![9.0], vec![10.0]] };
+        let checkpoint = Checkpoint { memory, draws: [11 | 12 << 64, 13 | 14 << 64] };
+        for (has_val, val) in [(1, [3.0_f64, 4.0]), (0, [0.0, 0.0])] {
+            let left = desk.leave(state.clone(), &checkpoint).unwrap();
+            let read = |leaf: &str| {
+                let label = format!("zoolake work 1 {leaf} model=7 engine=candle epoch=0");
+                record::read(&workplace.path().join(format!("7/00000.{leaf}")), &label).unwrap()
+            };
+            let [before, val, after] =
+                [&[1.0, 2.0][..], &val, &[5.0, 6.0, 7.0]].map(|n| n.iter().map(|n| n.to_bits()));
+            let numbers = before.chain([has_val]).chain(val).chain(after).collect();
+            assert_eq!(read("state"), Record { numbers, vectors: vec![vec![0.5, -1.0]] });
+            let numbers = vec![8, 11, 12, 13, 14];
+            assert_eq!(read("memory"), Record { numbers, vectors: vec![vec![9.0], vec![10.0]] });
+            let found = desk.find(2, 0).unwrap();
+            assert_eq!(found.states, [left]);
+            assert_eq!(found.checkpoint.as_ref(), Some(&checkpoint));
+            state.val = None;
+        }
+    }
+
     #[test]
     fn a_lock_that_was_cleared_away_does_not_count() {
         let workplace = tempfile::tempdir().unwrap();
