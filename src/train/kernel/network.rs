@@ -165,8 +165,7 @@ impl Kernel for Step<'_, '_> {
             let dropout = &mut network.dropout;
             network.workspace.train::<L>(parameters, &group, dropout, gradient, tally);
         }
-        let n = network.arch.layout().num_params();
-        network.optimizer.step::<L>(&mut network.parameters, &network.gradient, n);
+        network.optimizer.step::<L>(&mut network.parameters, &network.gradient);
     }
 }
 
@@ -224,10 +223,10 @@ impl Network for KernelNetwork<'_> {
     }
 
     fn memory(&self) -> Result<Memory> {
-        Ok(self.optimizer.memory(self.arch.layout().num_params()))
+        Ok(self.optimizer.memory())
     }
 
     fn remember(&mut self, memory: &Memory) -> Result<()> {
-        self.optimizer.remember(memory, self.arch.layout().num_params())
+        self.optimizer.remember(memory)
     }
 }
