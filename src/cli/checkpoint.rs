@@ -13,7 +13,7 @@ use crate::train::Workplace;
 pub(super) struct Checkpoint {
     /// Keep every finished epoch of a model on disk until the model is committed, so that a
     /// killed process loses no more than an epoch, and states do not pile up in memory. `auto`
-    /// does so for models with more than 64 MiB of weights in all their states
+    /// does so for models with at least 64 MiB of weights in all their states
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     checkpoint: When,
 
