@@ -60,7 +60,8 @@ fn steps(network: &mut dyn Network, order: &[u32], draws: &mut Draws) {
     network.train_epoch(order, draws, &|| Ok(())).unwrap();
 }
 
-/// `--steps ENGINE ARCH ACTIVATION OPTIMIZER DROPOUT STEPS [BATCH]`: prints the seconds
+/// `--steps ENGINE ARCH ACTIVATION OPTIMIZER DROPOUT STEPS [BATCH]`, where an engine may
+/// be named by how its name begins: prints the seconds
 /// that many steps take, on noise of the size of MNIST, and if no batch size is asked
 /// for, those of an evaluation of 10,000 images.
 pub(crate) fn measure(arguments: &[String]) {
@@ -69,7 +70,7 @@ pub(crate) fn measure(arguments: &[String]) {
     };
     let batch = batch.first().map(|batch| batch.parse().unwrap());
     let engines = engines();
-    let engine = engines.iter().find(|e| e.name() == engine).unwrap();
+    let engine = engines.iter().find(|e| e.name().starts_with(engine.as_str())).unwrap();
     let arch = Arch::by_name(arch).unwrap();
     let hyper = Hyper {
         optimizer: Optimizer::by_name(optimizer).unwrap(),

@@ -14,7 +14,8 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     create_folder(parent)?;
     match fs::create_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Err(error) if !folder.is_dir() => Err(error),
+        // One that another process has removed again is not found.
+        Err(error) if !fs::metadata(folder)?.is_dir() => Err(error),
         _ => sync_folder(parent),
     }
 }

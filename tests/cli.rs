@@ -203,12 +203,14 @@ fn wrong_input() {
     write("typo.toml", &small_spec("typo", 1).replace("epochs", "epoch"));
     write("value.toml", &small_spec("value", 1).replace("\"tanh\"", "[\"tanh\", \"tan\"]"));
     write("mnist.toml", &small_spec("mnist", 1).replace("digits", "mnist"));
+    let many = small_spec("many", 1).replace("digits", "cifar100");
+    write("many.toml", &many.replace("cnn_s", "resnet18_c10"));
     write("notes.txt", "not a store");
     std::fs::create_dir_all(folder.path().join("foreign/.git")).unwrap();
     write("foreign/thesis.tex", "text");
     std::fs::create_dir_all(folder.path().join("newer")).unwrap();
     write("newer/zoolake.json", "{\"format\": 2}");
-    let commands: [&[&str]; 35] = [
+    let commands: [&[&str]; 37] = [
         &["sql", "SELECT 1"],
         &["sql", "-s", "missing", "SELECT 1"],
         &["sql", "-s", "notes.txt", "SELECT 1"],
@@ -238,6 +240,8 @@ fn wrong_input() {
         &["train", "typo.toml", "-s", "zoo"],
         &["train", "value.toml", "-s", "zoo"],
         &["train", "mnist.toml", "-s", "zoo"],
+        &["train", "many.toml", "-s", "zoo"],
+        &["train", "many.toml", "-s", "zoo", "--dry-run"],
         &["train", "mnist_sed", "-s", "zoo"],
         &["train", "resnet", "-s", "zoo"],
         &["train", "digits_demo", "-s", "zoo", "--shard", "5/4"],

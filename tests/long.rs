@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 use zoolake::arch::Arch;
-use zoolake::dataset::Dataset;
+use zoolake::dataset::{Augment, Dataset};
 use zoolake::store::{Location, Snapshot, Store, Table};
 use zoolake::train::{
     CandleEngine, Engine, Metrics, Network, Observer, Runner, State, Stop, Trained, Weights,
@@ -22,16 +22,17 @@ use crate::fixture::{Blind, Kept, small_spec};
 
 const EPOCHS: usize = 4;
 
-/// A model whose draws and moments all matter.
+/// A model whose draws, moments and steps all matter.
 fn zoo(optimizer: &str) -> Zoo {
     let spec = small_spec("long", 1).replace("epochs = 1", &format!("epochs = {EPOCHS}"));
     let spec = spec.replace("\"adam\"", &format!("\"{optimizer}\""));
-    Zoo::from_toml(&(spec + "dropout = 0.2\nmomentum = 0.9\n")).unwrap()
+    Zoo::from_toml(&(spec + "dropout = 0.2\nscheduler = \"one_cycle\"\n")).unwrap()
 }
 
-/// The digits, fewer of them.
+/// The digits, fewer of them, augmented.
 fn dataset(zoo: &Zoo) -> Dataset {
     let mut dataset = zoolake::dataset::load("digits", zoo.arch().input(), None).unwrap();
+    dataset.augment = Some(Augment::CropFlip { pad: 1 });
     let size: usize = dataset.shape.iter().product();
     let Dataset { train, val, test, .. } = &mut dataset;
     for split in [Some(train), val.as_mut(), Some(test)].into_iter().flatten() {
@@ -238,6 +239,36 @@ fn what_is_damaged_is_not_trusted() {
             assert!(told.iter().any(|told| told == resumed), "{name} {what}: {told:?}");
         }
     }
+}
+
+/// A file that cannot be opened or read just now, as a link to itself and a folder
+/// cannot, may be whole: nothing is trained again for it.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_not_given_up() {
+    let site = Site::new("sgd");
+    let whole = bits(&site.whole());
+    site.interrupt(1 + 3 * 8);
+    let aside = site.folder.path().join("aside");
+    let unreadable: [Damage; 2] = [
+        |path| std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap(),
+        |path| fs::create_dir(path).unwrap(),
+    ];
+    for name in ["00001.state", "00003.memory"] {
+        let path = site.desk().join(name);
+        fs::rename(&path, &aside).unwrap();
+        for obstruct in unreadable {
+            obstruct(&path);
+            let error = site.train(Some(&site.workplace), usize::MAX).unwrap_err();
+            assert_eq!(error.kind(), Kind::Unavailable);
+            assert!(error.to_string().contains(name), "{error}");
+            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+        }
+        fs::rename(&aside, &path).unwrap();
+    }
+    site.told.take();
+    assert_eq!(bits(&site.finish()), whole);
+    assert_eq!(site.told.take(), ["after 3", "4"]);
 }
 
 #[test]

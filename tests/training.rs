@@ -8,7 +8,7 @@ use zoolake::arch::Arch;
 use zoolake::dataset::Dataset;
 use zoolake::train::{
     CandleEngine, Engine, Network, Observer, Population, PopulationEngine, Runner, Status, Stop,
-    Together, Trained,
+    Together, Trained, fastest,
 };
 use zoolake::zoo::{Hyper, Model, Zoo};
 
@@ -82,6 +82,26 @@ fn a_stop_keeps_what_is_finished() {
     assert_eq!(error.kind(), Kind::Interrupted);
     assert_eq!(kept.0.len(), 1);
     assert_eq!(kept.0[0].model, zoo.models()[0]);
+}
+
+#[test]
+fn more_classes_than_logits_are_an_error_of_the_input() {
+    let zoo = Zoo::from_toml(&small_spec("classes", 2)).unwrap();
+    let dataset = zoolake::dataset::load("digits", zoo.arch().input(), None).unwrap();
+    let dataset = Dataset { name: "letters".to_owned(), classes: 26, ..dataset };
+    let (arch, stop, workplace) = (zoo.arch(), &Stop::default(), None);
+    let engines: [Box<dyn Engine>; 3] =
+        [fastest(arch), Box::new(CandleEngine::cpu()), Box::new(engine_of_two())];
+    for engine in &engines {
+        let (engine, jobs) = (engine.as_ref(), NonZero::<usize>::MIN);
+        let (dataset, observer) = (&dataset, &Blind);
+        let runner = Runner { engine, arch, dataset, jobs, workplace, observer, stop };
+        let error = runner.run(&zoo.models(), &mut Kept::default()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        let expected = "data set `letters` has 26 classes, and `cnn_s` tells 10 apart";
+        assert!(error.to_string().ends_with(expected), "{error}");
+        assert_eq!(error.hint(), Some("choose `resnet18_c100`"));
+    }
 }
 
 /// Fails in the worst way for one model, and trains the others with candle.

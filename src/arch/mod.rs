@@ -52,6 +52,13 @@ impl Arch {
         resnet::resnet("resnet_narrow", "", 8, [4, 6, 8, 10], 10)
     }
 
+    /// A network of these layers.
+    #[cfg(test)]
+    pub(crate) fn of_layers(input: [usize; 3], classes: usize, layers: Vec<Layer>) -> Self {
+        let layout = Layout::of(&layers);
+        Self { name: "layers", title: "", input, classes, layers, layout }
+    }
+
     /// The name used in specs, in the `arch` column and in table names.
     pub fn name(&self) -> &'static str {
         self.name
@@ -70,6 +77,24 @@ impl Arch {
     /// The number of logits.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// Whether there is a logit for each of the `classes` of a data set.
+    ///
+    /// # Errors
+    /// `Invalid` if there are fewer.
+    pub fn check_classes(&self, dataset: &str, classes: usize) -> Result<()> {
+        if classes <= self.classes {
+            return Ok(());
+        }
+        let (name, known) = (self.name, self.classes);
+        let message =
+            format!("data set `{dataset}` has {classes} classes, and `{name}` tells {known} apart");
+        let error = Error::invalid(message);
+        Err(match Self::all().iter().find(|arch| arch.classes >= classes) {
+            Some(other) => error.with_hint(format!("choose `{}`", other.name)),
+            None => error,
+        })
     }
 
     /// The layers in the order of the forward pass.

@@ -13,12 +13,12 @@ use crate::train::Workplace;
 pub(super) struct Checkpoint {
     /// Keep every finished epoch of a model on disk until the model is committed, so that a
     /// killed process loses no more than an epoch, and states do not pile up in memory. `auto`
-    /// does so for models with more than 64 MiB of weights in all their states
+    /// does so for models with at least 64 MiB of weights in all their states
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     checkpoint: When,
 
-    /// The folder for that [default: `work` in the store if that is a folder, otherwise
-    /// `.cache/zoolake/work` in the home folder]
+    /// The folder for that, which stores may share [default: `work` in the store if that is a
+    /// folder, otherwise `.cache/zoolake/work` in the home folder]
     #[arg(long, value_name = "DIR", env = env_vars::WORK)]
     work: Option<PathBuf>,
 }
@@ -42,12 +42,48 @@ impl Checkpoint {
 
     /// Where models on their way into `store` are kept.
     pub(super) fn workplace(&self, store: &Store) -> Option<Workplace> {
-        let at_least = self.at_least()?;
+        Some(Workplace::new(self.folder(store), self.at_least()?))
+    }
+
+    /// Stores may hold the same models: each has a folder to itself.
+    fn folder(&self, store: &Store) -> PathBuf {
         let at_home = || {
             let home = std::env::home_dir().unwrap_or_else(std::env::temp_dir);
             home.join(".cache/zoolake/work")
         };
-        let folder = self.work.clone().or_else(|| store.work_folder()).unwrap_or_else(at_home);
-        Some(Workplace::new(folder, at_least))
+        match (&self.work, store.work_folder()) {
+            (None, Some(own)) => own,
+            (shared, _) => {
+                let shared = shared.clone().unwrap_or_else(at_home);
+                shared.join(store.location().fingerprint())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{CloudOptions, Location};
+    use std::fs;
+
+    #[tokio::test]
+    async fn a_store_does_not_clear_the_desks_of_another() {
+        let site = tempfile::tempdir().unwrap();
+        let path = |name: &str| site.path().join(name);
+        let open = async |name: &str| {
+            let folder = path(name).into_os_string().into_string().unwrap();
+            let location = Location::new(&folder, &CloudOptions::default()).unwrap();
+            Store::open_or_create(location).await.unwrap()
+        };
+        let (one, other) = (open("one").await, open("other").await);
+        let checkpoint = Checkpoint { checkpoint: When::Always, work: Some(path("work")) };
+        let desks = [&one, &other].map(|store| checkpoint.folder(store).join("7"));
+        desks.iter().for_each(|desk| fs::create_dir_all(desk).unwrap());
+        checkpoint.workplace(&open("other/../one/").await).unwrap().tidy(|id| id == 7);
+        assert_eq!(desks.map(|desk| desk.exists()), [false, true]);
+
+        let alone = Checkpoint { checkpoint: When::Always, work: None };
+        assert_eq!(alone.folder(&one), path("one/work"));
     }
 }

@@ -17,7 +17,7 @@ use super::progress::{Progress, ProgressFormat, note};
 use super::shard::ShardArgument;
 use super::{demand, duration};
 use super::{env_vars, report, signal, stdout::print};
-use crate::dataset::{self, Dataset};
+use crate::dataset::{self, Dataset, Info};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::store::{Snapshot, Store, Writer};
 use crate::train::{Calibration, Engine, Runner, Sink, Status, Trained, Workplace};
@@ -117,10 +117,12 @@ impl Train {
         if let Some(shard) = self.shard {
             models = shard.resolve()?.of(models);
         }
-        if self.dry_run {
-            return self.explain(&zoo, &models).await;
-        }
         // Before the store: what cannot be trained must not leave an empty one.
+        let info = dataset::info(zoo.dataset(), Some(&self.data.dir))?;
+        zoo.arch().check_classes(&info.name, info.classes)?;
+        if self.dry_run {
+            return self.explain(&zoo, &models, &info).await;
+        }
         let engine = self.hardware.engine(zoo.arch())?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))?;
         let store = self.cloud.open_or_create(&self.store).await?;
@@ -130,7 +132,7 @@ impl Train {
     }
 
     /// What a run would do, on stdout.
-    async fn explain(&self, zoo: &Zoo, models: &[Model]) -> Result<()> {
+    async fn explain(&self, zoo: &Zoo, models: &[Model], info: &Info) -> Result<()> {
         let to_train = match self.cloud.open_if_any(&self.store).await? {
             Some(store) => missing(models, &store.snapshot().await?),
             None => models.to_vec(),
@@ -141,9 +143,8 @@ impl Train {
         let (all, missing) = (models.len() as u64, to_train.len() as u64);
         let layout = zoo.arch().layout();
         let states = zoo.epochs() as u64 + 1;
-        let info = dataset::info(zoo.dataset(), Some(&self.data.dir))?;
         let seconds = tokio::task::block_in_place(|| {
-            demand::seconds(&mut Calibration::default(), engine, zoo, &info, &to_train, jobs)
+            demand::seconds(&mut Calibration::default(), engine, zoo, info, &to_train, jobs)
         })?;
         let text = format!(
             "zoo         {}\n\
@@ -169,7 +170,7 @@ impl Train {
             thousands(layout.num_params() as u64),
             bytes(missing * states * layout.size() as u64 * 4),
             duration::show(seconds),
-            bytes(demand::memory(zoo, &info, jobs, self.checkpoint.at_least())),
+            bytes(demand::memory(zoo, info, jobs, self.checkpoint.at_least())),
             self.store,
         );
         print(&text)

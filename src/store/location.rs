@@ -11,6 +11,7 @@ use object_store::prefix::PrefixStore;
 use url::Url;
 
 use super::durable::DurableLocal;
+use super::verify::sha256;
 use crate::error::{Error, Kind, Result};
 
 /// A place for a store, with the client to reach it. Paths of objects are
@@ -82,6 +83,18 @@ impl Location {
             None => cloud(text, options)?,
         };
         Ok(Self { shown: text.trim_end_matches('/').to_owned(), objects, folder })
+    }
+
+    /// Tells this place from others, in the name of a folder: the beginning of a SHA-256
+    /// over its URL, or over the folder without links.
+    pub fn fingerprint(&self) -> String {
+        let folder = self.folder.as_ref().map(|folder| folder.canonicalize());
+        let mut digest = match folder {
+            Some(Ok(folder)) => sha256(folder.as_os_str().as_encoded_bytes()),
+            _ => sha256(self.shown.as_bytes()),
+        };
+        digest.truncate(16);
+        digest
     }
 
     /// The folder of a store on a local disk.

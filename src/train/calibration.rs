@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Network};
 use super::init::initial_weights;
+use super::kernel::FlushToZero;
 use super::stream::{Draws, Purpose, Stream};
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
@@ -78,6 +79,8 @@ impl Calibration {
         if let Some(cost) = self.measured.get(&work) {
             return Ok(*cost);
         }
+        // As in training.
+        let _tiny_is_zero = FlushToZero::on();
         let dataset = random_images(arch);
         let weights = initial_weights(arch.layout(), hyper);
         let mut network = engine.network(arch, hyper, &dataset, &weights)?;

@@ -16,17 +16,19 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::zoo::Model;
 
-/// Trains one model. The same model gives the same weights and metrics whenever
-/// and wherever it is trained with one engine, and however often it is
-/// interrupted; only `seconds` differs.
+/// Trains one model. The same model gives the same weights and metrics whenever it is
+/// trained by an engine of one [`name`](Engine::name) and one build of zoolake, and
+/// however often it is interrupted; only `seconds` differs.
 ///
 /// A long model leaves each epoch in the `workplace`, if there is one, and goes
 /// on from what an earlier call left there. Its states' weights stay there until
 /// [`Trained::discard`].
 ///
 /// # Errors
+/// `Invalid` if the data set has more classes than the network tells apart;
 /// `Interrupted` if `should_stop` said so before a batch; `Conflict` if another
-/// process trains the model in the same workplace. A model that diverges is no
+/// process trains the model in the same workplace; `Unavailable` if the workplace
+/// cannot be read or written. A model that diverges is no
 /// error.
 pub fn train_model(
     engine: &dyn Engine,
@@ -38,6 +40,7 @@ pub fn train_model(
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Trained> {
     let _tiny_is_zero = FlushToZero::on();
+    arch.check_classes(&dataset.name, dataset.classes)?;
     let (hyper, size) = (&model.hyper, arch.layout().size());
     let desk = match workplace {
         Some(workplace) => workplace.desk(model, engine.name(), size)?.map(Arc::new),
@@ -47,8 +50,8 @@ pub fn train_model(
         let stopped = || format!("stopped training `{}`", model.name);
         if should_stop() { Err(Error::new(Kind::Interrupted, stopped())) } else { Ok(()) }
     };
-    let Found { mut states, checkpoint, problem } =
-        desk.as_ref().map(|desk| desk.find(size, hyper.epochs)).unwrap_or_default();
+    let found = desk.as_ref().map(|desk| desk.find(size, hyper.epochs)).transpose()?;
+    let Found { mut states, checkpoint, problem } = found.unwrap_or_default();
     if let Some(problem) = problem {
         observer.distrusted(model, &problem);
     }

@@ -11,13 +11,14 @@ use super::state::Metrics;
 use super::stream::Draws;
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::zoo::Hyper;
 
 /// A way to train networks. One engine serves all worker threads.
 pub trait Engine: Send + Sync {
     /// What a model half trained is kept under: only the engine that began it
-    /// goes on with it, since two engines do not round alike.
+    /// goes on with it, since two engines do not round alike, nor does one with two
+    /// kinds of vector instructions.
     fn name(&self) -> &'static str;
 
     /// Prepares one network with the given initial `weights` (layout order).
@@ -86,6 +87,24 @@ pub trait Network {
     /// Goes on as the network that had this memory, whose weights this one was
     /// made with: every later bit is the same.
     fn remember(&mut self, memory: &Memory) -> Result<()>;
+}
+
+/// Whether networks of `arch` can be shown the images of `dataset`, and its augmentation
+/// knows black in each of their channels. Every engine asks before it makes one.
+///
+/// # Errors
+/// `Internal`: data sets are loaded for the architecture.
+pub(super) fn check_images(arch: &Arch, dataset: &Dataset) -> Result<()> {
+    let (name, shape, black) = (arch.name(), dataset.shape, dataset.black.len());
+    if shape != arch.input() {
+        let input = arch.input();
+        return Err(Error::internal(format!("images are {shape:?}, but `{name}` takes {input:?}")));
+    }
+    if dataset.augment.is_some() && black != shape[0] {
+        let channels = shape[0];
+        return Err(Error::internal(format!("{black} values of black for {channels} channels")));
+    }
+    Ok(())
 }
 
 /// Networks in training side by side, each as a [`Network`] would train alone: one

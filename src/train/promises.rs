@@ -5,9 +5,11 @@ use std::cell::Cell;
 use super::candle::fixtures::{Trajectory, cases, dataset, go_on, hyper, weights};
 use super::{CandleEngine, Draws, Engine, Isa, KernelEngine, PopulationEngine, initial_weights};
 use crate::arch::Arch;
-use crate::dataset::Dataset;
+use crate::dataset::{Augment, Dataset};
 use crate::error::Error;
-use crate::zoo::{Activation, Hyper, Optimizer};
+use crate::zoo::{Activation, Hyper, Optimizer, Scheduler};
+
+const CROP: Augment = Augment::CropFlip { pad: 2 };
 
 /// Every engine on every instruction set.
 fn engines() -> Vec<Box<dyn Engine>> {
@@ -16,6 +18,13 @@ fn engines() -> Vec<Box<dyn Engine>> {
     for isa in Isa::available() {
         engines.push(Box::new(KernelEngine::new(isa)));
     }
+    engines
+}
+
+/// Those that know an architecture: the kernels leave some to the others.
+fn engines_for(arch: &Arch) -> Vec<Box<dyn Engine>> {
+    let mut engines = engines();
+    engines.retain(|engine| KernelEngine::knows(arch) || !engine.name().starts_with("kernel"));
     engines
 }
 
@@ -92,6 +101,26 @@ fn the_last_batch_may_be_smaller_and_an_epoch_may_be_empty() {
 }
 
 #[test]
+fn a_batch_may_be_said_to_be_larger_than_memory() {
+    let arch = Arch::by_name("cnn_s").unwrap();
+    let (dataset, start) = (dataset(&arch, 7), weights(&arch));
+    let order: Vec<u32> = (0..7).collect();
+    for engine in engines() {
+        let after = |batch_size| {
+            let optimizer = Optimizer::Sgd;
+            let hyper = Hyper { optimizer, dropout: 0.2, ..hyper("tanh", batch_size) };
+            let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
+            network.train_epoch(&order, &mut Draws::new(1), &go_on).unwrap();
+            network.weights().unwrap()
+        };
+        let (found, expected) = (after(1 << 40), after(7));
+        let errors = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        // The kernels pass another number of images side by side, and add in another order.
+        assert!(errors.fold(0.0, f32::max) < 1e-5, "{}", engine.name());
+    }
+}
+
+#[test]
 fn a_network_that_diverges_says_so_in_numbers() {
     let arch = Arch::by_name("cnn_s").unwrap();
     let dataset = dataset(&arch, 20);
@@ -105,10 +134,14 @@ fn a_network_that_diverges_says_so_in_numbers() {
                 let hyper = Hyper { optimizer, lr: 1e30, ..hyper(activation, 5) };
                 let mut network = engine.network(&arch, &hyper, &dataset, &start).unwrap();
                 let mut draws = Draws::new(1);
+                let mut metrics = Vec::new();
                 for _ in 0..3 {
-                    network.train_epoch(&order, &mut draws, &go_on).unwrap();
-                    network.evaluate(&dataset.test).unwrap();
+                    metrics.push(network.train_epoch(&order, &mut draws, &go_on).unwrap());
+                    metrics.push(network.evaluate(&dataset.test).unwrap());
                 }
+                let what = format!("{} {optimizer:?} {activation}: {metrics:?}", engine.name());
+                assert!(metrics[5].loss.is_nan() || metrics[5].loss > 1e6, "{what}");
+                assert!(metrics.iter().all(|m| (0.0..=1.0).contains(&m.accuracy)), "{what}");
                 let network = engine.network(&arch, &hyper, &dataset, &spoilt).unwrap();
                 let metrics = network.evaluate(&dataset.test).unwrap();
                 assert!(metrics.loss.is_nan());
@@ -127,6 +160,11 @@ fn what_does_not_fit_is_an_error() {
     for engine in engines() {
         assert!(engine.network(&arch, &hyper, &data, &[0.0; 3]).is_err());
         assert!(engine.network(&other, &hyper, &data, &weights(&other)).is_err());
+        for black in [vec![], vec![0.0; 2]] {
+            let data = Dataset { augment: Some(CROP), black, ..data.clone() };
+            let error = engine.network(&arch, &hyper, &data, &start).err().unwrap();
+            assert!(error.to_string().contains("black for 1 channels"), "{error}");
+        }
         let mut network = engine.network(&arch, &hyper, &data, &start).unwrap();
         let mut draws = Draws::new(1);
         let error = network.train_epoch(&[4], &mut draws, &go_on).unwrap_err();
@@ -136,29 +174,40 @@ fn what_does_not_fit_is_an_error() {
 
 #[test]
 fn a_network_goes_on_from_its_memory_bit_for_bit() {
-    let arch = Arch::by_name("cnn_s").unwrap();
-    let dataset = dataset(&arch, 23);
     let order: Vec<u32> = (0..23).collect();
-    for engine in engines() {
-        for optimizer in [Optimizer::Adam, Optimizer::Sgd] {
-            let hyper = Hyper { optimizer, dropout: 0.2, ..hyper("tanh", 5) };
-            let mut draws = Draws::new(1);
-            let mut whole = engine.network(&arch, &hyper, &dataset, &weights(&arch)).unwrap();
-            whole.train_epoch(&order, &mut draws, &go_on).unwrap();
-            let start = whole.weights().unwrap();
-            let mut resumed = engine.network(&arch, &hyper, &dataset, &start).unwrap();
-            resumed.remember(&whole.memory().unwrap()).unwrap();
-            let mut same_draws = draws.clone();
-            let metrics = whole.train_epoch(&order, &mut draws, &go_on).unwrap();
-            assert_eq!(resumed.train_epoch(&order, &mut same_draws, &go_on).unwrap(), metrics);
-            assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap());
-            assert_eq!(resumed.memory().unwrap(), whole.memory().unwrap());
+    for arch in [Arch::by_name("cnn_s").unwrap(), Arch::narrow_resnet()] {
+        let plain = dataset(&arch, 23);
+        let augmented = Dataset { augment: Some(CROP), ..plain.clone() };
+        for engine in engines_for(&arch) {
+            for (optimizer, scheduler, dataset) in [
+                (Optimizer::Adam, Scheduler::Constant, &plain),
+                (Optimizer::Sgd, Scheduler::Constant, &plain),
+                (Optimizer::Adam, Scheduler::OneCycle, &augmented),
+                (Optimizer::Sgd, Scheduler::OneCycle, &augmented),
+            ] {
+                let what = format!("{} {} {optimizer:?} {scheduler:?}", engine.name(), arch.name());
+                let hyper =
+                    Hyper { optimizer, scheduler, dropout: 0.2, epochs: 2, ..hyper("tanh", 5) };
+                let mut draws = Draws::new(1);
+                let mut whole = engine.network(&arch, &hyper, dataset, &weights(&arch)).unwrap();
+                whole.train_epoch(&order, &mut draws, &go_on).unwrap();
+                let start = whole.weights().unwrap();
+                let mut resumed = engine.network(&arch, &hyper, dataset, &start).unwrap();
+                resumed.remember(&whole.memory().unwrap()).unwrap();
+                let mut same_draws = Draws::new(1);
+                same_draws.seek(draws.position());
+                let metrics = whole.train_epoch(&order, &mut draws, &go_on).unwrap();
+                let found = resumed.train_epoch(&order, &mut same_draws, &go_on).unwrap();
+                assert_eq!(found, metrics, "{what}");
+                assert_eq!(resumed.weights().unwrap(), whole.weights().unwrap(), "{what}");
+                assert_eq!(resumed.memory().unwrap(), whole.memory().unwrap(), "{what}");
 
-            let mut other = whole.memory().unwrap();
-            other.moments[0].pop();
-            assert!(resumed.remember(&other).is_err());
-            other.moments.clear();
-            assert!(resumed.remember(&other).is_err());
+                let mut other = whole.memory().unwrap();
+                other.moments[0].pop();
+                assert!(resumed.remember(&other).is_err(), "{what}");
+                other.moments.clear();
+                assert!(resumed.remember(&other).is_err(), "{what}");
+            }
         }
     }
 }

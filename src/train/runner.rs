@@ -43,9 +43,9 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Trains `models` in their order, as far as no engine groups them, and hands each one to `sink` when it is
-    /// finished. Returns when all are, or soon after a stop was requested or
-    /// something failed; finished models reach the sink in any case.
+    /// Trains `models` in their order, as far as no engine groups them, and hands each
+    /// one to `sink` when it is finished. Returns when all are, or soon after a stop
+    /// was requested or something failed; finished models reach the sink in any case.
     ///
     /// # Errors
     /// `Interrupted` after a stop; otherwise the first failure of a model or of

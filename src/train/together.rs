@@ -45,7 +45,7 @@ pub(super) fn groups<'m>(
 /// epoch are those of all of them.
 ///
 /// # Errors
-/// `Interrupted` if `should_stop` said so before a batch: no model is finished
+/// As that; `Interrupted` if `should_stop` said so before a batch: no model is finished
 /// before the others.
 pub(super) fn train_together(
     together: &dyn Together,
@@ -55,11 +55,12 @@ pub(super) fn train_together(
     observer: &dyn Observer,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Vec<Trained>> {
+    let _tiny_is_zero = FlushToZero::on();
+    arch.check_classes(&dataset.name, dataset.classes)?;
     let hypers: Vec<_> = models.iter().map(|model| &model.hyper).collect();
     let weights: Vec<_> =
         hypers.iter().map(|hyper| initial_weights(arch.layout(), hyper)).collect();
     let mut population = together.population(arch, hypers, dataset, &weights)?;
-    let _tiny_is_zero = FlushToZero::on();
     let seeds = || models.iter().map(|model| model.hyper.seed);
     let mut shuffles: Vec<Stream> =
         seeds().map(|seed| Stream::new(seed, Purpose::Shuffle)).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::work::Desk;
 use crate::error::Result;
 
-/// All parameters of a state, flattened in layout order.
+/// All parameters and running statistics of a state, flattened in layout order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Weights {
     /// In memory.

@@ -55,8 +55,16 @@ impl CandleEngine {
 }
 
 impl Engine for CandleEngine {
+    /// Named after the vector instructions too: with some, a product and a sum are
+    /// rounded once.
     fn name(&self) -> &'static str {
-        "candle"
+        match pulp::Arch::new() {
+            #[cfg(target_arch = "x86_64")]
+            pulp::Arch::V3(_) => "candle_avx2",
+            #[cfg(target_arch = "aarch64")]
+            pulp::Arch::Neon(_) => "candle_neon",
+            _ => "candle_portable",
+        }
     }
 
     fn network<'a>(

@@ -12,6 +12,7 @@ use super::tape::Tape;
 use crate::arch::{Arch, Layout};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
+use crate::train::engine::check_images;
 use crate::train::{Change, Draws, Memory, Metrics, Network, Schedule, Stream};
 use crate::zoo::Hyper;
 
@@ -43,14 +44,7 @@ impl<'a> CandleNetwork<'a> {
         weights: &[f32],
         dtype: DType,
     ) -> Result<Self> {
-        if dataset.shape != arch.input() {
-            return Err(Error::internal(format!(
-                "images are {:?}, but `{}` takes {:?}",
-                dataset.shape,
-                arch.name(),
-                arch.input()
-            )));
-        }
+        check_images(arch, dataset)?;
         let tensors = variables(arch.layout(), weights, dtype)?;
         let parameters: Vec<Var> = parameters(arch.layout(), &tensors).cloned().collect();
         let optimizer =

@@ -121,3 +121,43 @@ pub(super) unsafe fn scale<L: Lanes>(values: &mut [f32], factors: &[f32], at: us
         L::store(values, i, L::mul(L::load(values, i), L::load(factors, i)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::kernel::isa::{Isa, Kernel};
+
+    /// Values and slopes of an activation at sixteen numbers.
+    struct At(Activation, [f32; 16]);
+
+    impl Kernel for At {
+        type Output = [[f32; 16]; 2];
+
+        #[inline(always)]
+        unsafe fn run<L: Lanes>(self) -> [[f32; 16]; 2] {
+            let Self(activation, mut values) = self;
+            let mut slopes = [0.0; 16];
+            forward::<L, true>(activation, &mut values, &mut slopes, 0, 16);
+            [values, slopes]
+        }
+    }
+
+    /// Far out, where nothing may be left to learn from.
+    const FAR: [f32; 8] = [9.02, 13.0, 20.0, 50.0, 100.0, 1e4, 1e6, 1e9];
+
+    #[test]
+    fn what_is_saturated_has_no_slope() {
+        let x = [FAR, FAR.map(|x| -x)].concat().try_into().unwrap();
+        for isa in Isa::available() {
+            let [values, slopes] = unsafe { isa.run(At(Activation::Tanh, x)) };
+            assert_eq!((values, slopes), (x.map(f32::signum), [0.0; 16]), "{isa:?}");
+            let [values, slopes] = unsafe { isa.run(At(Activation::Gelu, x)) };
+            for ((x, value), slope) in x.iter().zip(values).zip(slopes) {
+                assert_eq!(value, x.max(0.0), "{isa:?} {x}");
+                // At -9.02 the slope is -8e-18.
+                let end = if *x > 0.0 { 1.0 } else { 0.0 };
+                assert!((slope - end).abs() < 1e-17, "{isa:?} {x}: {slope}");
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Images from their own order into that of a batch.
 
-use super::lanes::{Lanes, get, put};
+use super::lanes::{Lanes, check, get, put};
 use super::plan::Grid;
 
 /// Copies images of `source` (`[N, C, H, W]`) into the rows of `grid`, side by
@@ -35,15 +35,51 @@ pub(super) unsafe fn images<L: Lanes>(
                 let mut rows: [&[f32]; 16] = [&[]; 16];
                 for (row_of_image, index) in rows.iter_mut().zip(indices) {
                     let from = *index as usize * size + row * width + x;
+                    check(source, from, L::WIDTH);
                     *row_of_image = source.get_unchecked(from..from + L::WIDTH);
                 }
-                let out = out.get_unchecked_mut(to + x * grid.batch..);
+                let to = to + x * grid.batch;
+                check(out, to, 0);
+                let out = out.get_unchecked_mut(to..);
                 L::interleave(&rows[..indices.len()], out, grid.batch);
                 if x + L::WIDTH >= width {
                     break;
                 }
                 // The last vector ends with the row, over what is there already.
                 x = (x + L::WIDTH).min(width - L::WIDTH);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::kernel::isa::{Isa, Kernel};
+
+    /// Two images of `width` x 1 pixels from a source that has one.
+    struct OneTooMany {
+        width: usize,
+    }
+
+    impl Kernel for OneTooMany {
+        type Output = ();
+
+        #[inline(always)]
+        unsafe fn run<L: Lanes>(self) {
+            let grid = Grid { channels: 1, height: 1, width: self.width, batch: 2 };
+            images::<L>(&vec![0.0; self.width], &[0, 1], &grid, &mut vec![0.0; grid.len()]);
+        }
+    }
+
+    /// Narrower and wider than a vector: what a test build asserts holds here too, where
+    /// positions come from data.
+    #[test]
+    fn an_image_that_is_not_there_is_noticed() {
+        for isa in Isa::available() {
+            for width in [3, 20] {
+                let run = || unsafe { isa.run(OneTooMany { width }) };
+                assert!(std::panic::catch_unwind(run).is_err(), "{isa:?} {width}");
             }
         }
     }

@@ -46,13 +46,7 @@ impl Isa {
 
     /// The name: `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
-        match self.0 {
-            Set::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => "avx512",
-        }
+        self.engine_name().trim_start_matches("kernel_")
     }
 
     /// The name of the engine that uses it: sums of another width round otherwise.

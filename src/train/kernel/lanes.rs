@@ -111,10 +111,10 @@ pub(super) unsafe fn put(values: &mut [f32], at: usize, x: f32) {
 }
 
 /// In unit tests, that `n` numbers from `at` on lie inside `values`: the one
-/// condition of every load and store. Elsewhere nothing: sizes follow from the
+/// condition of everything that is not checked otherwise. Elsewhere nothing: sizes follow from the
 /// plan of a network, and the tests run every plan.
 #[inline(always)]
-fn check(values: &[f32], at: usize, n: usize) {
+pub(super) fn check(values: &[f32], at: usize, n: usize) {
     if cfg!(any(test, debug_assertions)) {
         assert!(at + n <= values.len(), "{n} numbers from {at} in {}", values.len());
     }

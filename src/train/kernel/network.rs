@@ -12,6 +12,7 @@ use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::train::augment::append_augmented;
+use crate::train::engine::check_images;
 use crate::train::{Draws, Memory, Metrics, Network, Stream};
 use crate::zoo::Hyper;
 
@@ -34,7 +35,7 @@ pub(super) struct KernelNetwork<'a> {
     workspace: Workspace,
     /// Of the images of a batch.
     labels: Vec<u32>,
-    /// 0, 1, … for the images of a batch.
+    /// 0, 1, … for the images of the largest batch so far.
     places: Vec<u32>,
     /// The images of a batch as augmentation leaves them; empty without it.
     augmented: Vec<f32>,
@@ -53,13 +54,9 @@ impl<'a> KernelNetwork<'a> {
         weights: &[f32],
     ) -> Result<Option<Self>> {
         let n = arch.layout().size();
-        if dataset.shape != arch.input() || weights.len() != n {
-            return Err(Error::internal(format!(
-                "images {:?} and {} weights for `{}`",
-                dataset.shape,
-                weights.len(),
-                arch.name()
-            )));
+        check_images(arch, dataset)?;
+        if weights.len() != n {
+            return Err(Error::internal(format!("{} weights for a state of {n}", weights.len())));
         }
         check_split(&dataset.train, arch)?;
         let Some(plan) = Plan::new(arch, hyper.batch_size.clamp(1, MOST_AT_ONCE)) else {
@@ -79,7 +76,7 @@ impl<'a> KernelNetwork<'a> {
             gradient: Buffer::new(n),
             optimizer: Optimizer::new(hyper, dataset.train.len(), n),
             labels: Vec::new(),
-            places: (0..hyper.batch_size.max(1) as u32).collect(),
+            places: Vec::new(),
             augmented: Vec::new(),
             dropout: dropout.collect(),
             workspace: Workspace::new(plan, hyper.activation, true),
@@ -98,6 +95,7 @@ impl<'a> KernelNetwork<'a> {
         for index in indices {
             self.labels.push(self.dataset.train.label(*index)?);
         }
+        self.places.extend(self.places.len() as u32..indices.len() as u32);
         self.augmented.clear();
         append_augmented(self.dataset, indices, augment, &mut self.augmented);
         for (dropped, block) in self.dropout.iter_mut().zip(self.workspace.blocks()) {
@@ -106,9 +104,10 @@ impl<'a> KernelNetwork<'a> {
             }
         }
         let step = Step { network: self, indices, tally };
-        // SAFETY: every index is that of an image, since it has a label; `new` saw
-        // that images have the size of the plan and labels are classes of it;
-        // buffers have room for a vector more.
+        // SAFETY: every index is that of an image, since it has a label, and so is
+        // every place that of an augmented one; `new` saw that images have the size of
+        // the plan, that augmentation yields all their channels, and that labels are
+        // classes; buffers have room for a vector more.
         unsafe { step.network.isa.run(step) };
         Ok(())
     }
@@ -153,10 +152,9 @@ impl Kernel for Step<'_, '_> {
         let Self { network, indices, tally } = self;
         let at_once = network.workspace.batch();
         let (labels, places) = (&network.labels, &network.places[..indices.len()]);
-        let (images, indices): (&[f32], _) = if network.augmented.is_empty() {
-            (&network.dataset.train.images, indices)
-        } else {
-            (&network.augmented, places)
+        let (images, indices): (&[f32], _) = match network.dataset.augment {
+            Some(_) => (&network.augmented, places),
+            None => (&network.dataset.train.images, indices),
         };
         let groups =
             indices.chunks(at_once).zip(labels.chunks(at_once)).zip(places.chunks(at_once));
@@ -167,8 +165,7 @@ impl Kernel for Step<'_, '_> {
             let dropout = &mut network.dropout;
             network.workspace.train::<L>(parameters, &group, dropout, gradient, tally);
         }
-        let n = network.arch.layout().num_params();
-        network.optimizer.step::<L>(&mut network.parameters, &network.gradient, n);
+        network.optimizer.step::<L>(&mut network.parameters, &network.gradient);
     }
 }
 
@@ -226,10 +223,10 @@ impl Network for KernelNetwork<'_> {
     }
 
     fn memory(&self) -> Result<Memory> {
-        Ok(self.optimizer.memory(self.arch.layout().num_params()))
+        Ok(self.optimizer.memory())
     }
 
     fn remember(&mut self, memory: &Memory) -> Result<()> {
-        self.optimizer.remember(memory, self.arch.layout().num_params())
+        self.optimizer.remember(memory)
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Optimizer {
     rule: Rule,
     schedule: Schedule,
     weight_decay: f32,
+    /// How many it moves.
+    parameters: usize,
     steps: i32,
 }
 
@@ -33,11 +35,12 @@ impl Optimizer {
             zoo::Optimizer::Sgd => Rule::Sgd { velocity: Buffer::new(parameters) },
         };
         let schedule = Schedule::new(hyper, images);
-        Self { rule, schedule, weight_decay: hyper.weight_decay as f32, steps: 0 }
+        Self { rule, schedule, weight_decay: hyper.weight_decay as f32, parameters, steps: 0 }
     }
 
-    /// What the rule remembers of its `n` parameters.
-    pub(super) fn memory(&self, n: usize) -> Memory {
+    /// What the rule remembers.
+    pub(super) fn memory(&self) -> Memory {
+        let n = self.parameters;
         let moments = match &self.rule {
             Rule::Adam { first, second } => vec![first[..n].to_vec(), second[..n].to_vec()],
             Rule::Sgd { velocity } => vec![velocity[..n].to_vec()],
@@ -49,7 +52,8 @@ impl Optimizer {
     ///
     /// # Errors
     /// `Internal` if it was another optimiser's, or of another size.
-    pub(super) fn remember(&mut self, memory: &Memory, n: usize) -> Result<()> {
+    pub(super) fn remember(&mut self, memory: &Memory) -> Result<()> {
+        let n = self.parameters;
         let mut own = match &mut self.rule {
             Rule::Adam { first, second } => vec![first, second],
             Rule::Sgd { velocity } => vec![velocity],
@@ -64,18 +68,13 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Moves `parameters`, as many as `n`, against their `gradient`.
+    /// Moves `parameters` against their `gradient`.
     ///
     /// # Safety
-    /// Both have room for a vector beyond `n`, and `n` is what [`Optimizer::new`]
-    /// was told.
+    /// Both have room for a vector beyond as many as [`Optimizer::new`] was told.
     #[inline(always)]
-    pub(super) unsafe fn step<L: Lanes>(
-        &mut self,
-        parameters: &mut [f32],
-        gradient: &[f32],
-        n: usize,
-    ) {
+    pub(super) unsafe fn step<L: Lanes>(&mut self, parameters: &mut [f32], gradient: &[f32]) {
+        let n = self.parameters;
         let Pace { lr, momentum } = self.schedule.at(self.steps.unsigned_abs() as usize);
         self.steps = self.steps.saturating_add(1);
         let decay = L::splat(self.weight_decay);

@@ -17,7 +17,7 @@ use crate::zoo::Activation;
 pub(super) struct Workspace {
     plan: Plan,
     activation: Activation,
-    blocks: Vec<Memory>,
+    blocks: Vec<Buffers>,
     /// Weights of one block in the order of the tiles.
     packed: Buffer,
     /// One vector for each weight of one block.
@@ -27,14 +27,14 @@ pub(super) struct Workspace {
 }
 
 /// What a block keeps between the way there and the way back.
-struct Memory {
+struct Buffers {
     /// The input, unless it is the output of the block before as it is.
     input: Buffer,
     /// Two rows of the convolution, if the block pools.
     rows: Buffer,
     output: Buffer,
     /// Which of four values won.
-    places: Buffer,
+    winners: Buffer,
     /// Derivative of the activation, and the factor of dropout.
     slopes: Buffer,
     /// Of the output.
@@ -114,17 +114,17 @@ impl Workspace {
     /// Memory to train, or with `train` off only to evaluate.
     pub(super) fn new(plan: Plan, activation: Activation, train: bool) -> Self {
         let buffer = |wanted: bool, len| if wanted { Buffer::new(len) } else { Buffer::none() };
-        let memory = |(i, block): (usize, &Block)| Memory {
+        let buffers = |(i, block): (usize, &Block)| Buffers {
             input: buffer(i == 0 || block.flatten, block.input.len()),
             rows: buffer(block.pool, 2 * block.conv.channels * block.conv.pitch()),
             output: Buffer::new(block.output.len()),
-            places: buffer(train && block.pool, block.output.len()),
+            winners: buffer(train && block.pool, block.output.len()),
             slopes: buffer(train && block.activation, block.output.len()),
             gradient: buffer(train, block.output.len()),
             padded: buffer(train, Margins::of(block, i == 0).len(block)),
         };
         let most = plan.blocks.iter().map(Block::weights).max().unwrap_or(0);
-        let blocks = plan.blocks.iter().enumerate().map(memory).collect();
+        let blocks = plan.blocks.iter().enumerate().map(buffers).collect();
         Self {
             activation,
             blocks,
@@ -195,7 +195,7 @@ impl Workspace {
     ) {
         let last = self.plan.blocks.len() - 1;
         let grid = &self.plan.blocks[last].output;
-        let Memory { output, gradient, .. } = &mut self.blocks[last];
+        let Buffers { output, gradient, .. } = &mut self.blocks[last];
         cross_entropy::<L, TRAIN>(grid, output, labels, share, gradient, tally);
     }
 
@@ -209,7 +209,7 @@ impl Workspace {
     ) {
         for (i, block) in self.plan.blocks.iter().enumerate() {
             let (before, rest) = self.blocks.split_at_mut(i);
-            let Memory { input, rows, output, places, slopes, .. } = &mut rest[0];
+            let Buffers { input, rows, output, winners, slopes, .. } = &mut rest[0];
             let source: &[f32] = match before.last() {
                 Some(previous) if block.flatten => {
                     flatten::<L>(&self.plan.blocks[i - 1], &previous.output, block, input);
@@ -240,7 +240,7 @@ impl Workspace {
                     convolution::row::<L>(window, &self.packed, bias, &mut results);
                 }
                 if block.pool {
-                    pool::forward::<L, TRAIN>(block, y, rows, output, places);
+                    pool::forward::<L, TRAIN>(block, y, rows, output, winners);
                 }
                 if block.activation {
                     for c in 0..block.output.channels {
@@ -265,7 +265,7 @@ impl Workspace {
     unsafe fn backward<L: Lanes>(&mut self, parameters: &[f32], gradient: &mut [f32], fresh: bool) {
         for (i, block) in self.plan.blocks.iter().enumerate().rev() {
             let (before, rest) = self.blocks.split_at_mut(i);
-            let Memory { input, places, slopes, gradient: received, padded, .. } = &mut rest[0];
+            let Buffers { input, winners, slopes, gradient: received, padded, .. } = &mut rest[0];
             let margins = Margins::of(block, i == 0);
             through_activation::<L>(block, received, slopes);
             for c in 0..block.output.channels {
@@ -277,7 +277,7 @@ impl Workspace {
                 _ => input,
             };
             for first in (0..margins.used).step_by(margins.rows) {
-                spread::<L>(block, &margins, first, (received, places), padded);
+                spread::<L>(block, &margins, first, (received, winners), padded);
                 let rows = Rows {
                     values: padded,
                     at: margins.before,
@@ -377,7 +377,7 @@ unsafe fn spread<L: Lanes>(
     block: &Block,
     margins: &Margins,
     first: usize,
-    (gradient, places): (&[f32], &[f32]),
+    (gradient, winners): (&[f32], &[f32]),
     padded: &mut [f32],
 ) {
     let channel = margins.rows * margins.pitch;
@@ -385,7 +385,7 @@ unsafe fn spread<L: Lanes>(
         for y in 0..margins.rows / 2 {
             let to = margins.before + 2 * y * margins.pitch;
             let strides = [channel, margins.pitch];
-            pool::backward::<L>(block, first / 2 + y, (gradient, places), padded, to, strides);
+            pool::backward::<L>(block, first / 2 + y, (gradient, winners), padded, to, strides);
         }
         return;
     }

@@ -131,8 +131,9 @@ impl Plan {
             }
             grid = plan.blocks.last()?.output;
         }
-        let fits = offset == arch.layout().num_params() && grid.image() == arch.classes();
-        fits.then_some(plan)
+        // One pixel for each class: see `loss`.
+        let logits = Grid { channels: arch.classes(), height: 1, width: 1, batch };
+        (offset == arch.layout().num_params() && grid == logits).then_some(plan)
     }
 
     /// Appends a convolution; returns where the parameters after it begin.
@@ -174,7 +175,8 @@ impl Block {
                 self.output = Grid { height: height / 2, width: width / 2, ..self.conv };
             }
             Layer::Activation if !self.activation && !self.dropout => self.activation = true,
-            Layer::Dropout if !self.dropout => self.dropout = true,
+            // Behind an activation only: it is a factor of the slopes.
+            Layer::Dropout if self.activation && !self.dropout => self.dropout = true,
             _ => return None,
         }
         Some(())
@@ -204,6 +206,26 @@ mod tests {
             let tensors = arch.layout().tensors().iter();
             assert_eq!(offsets, tensors.map(|tensor| tensor.offset).collect::<Vec<_>>(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_kernels_cannot_do_has_no_plan() {
+        let conv = |out_channels, kernel| Layer::Conv2d {
+            name: "conv",
+            in_channels: 1,
+            out_channels,
+            kernel,
+            stride: 1,
+            padding: 0,
+            bias: true,
+        };
+        let knows = |layers| Plan::new(&Arch::of_layers([1, 3, 3], 8, layers), 4).is_some();
+        assert!(knows(vec![conv(8, 3)]));
+        assert!(knows(vec![conv(8, 3), Layer::Activation, Layer::Dropout]));
+        assert!(!knows(vec![conv(8, 3), Layer::Dropout]), "no slopes to drop");
+        assert!(!knows(vec![conv(2, 2)]), "eight numbers, but of two channels");
+        assert!(!knows(vec![conv(8, 2)]));
+        assert!(!knows(vec![conv(7, 3)]));
     }
 
     #[test]

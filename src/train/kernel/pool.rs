@@ -5,7 +5,7 @@ use super::lanes::{Lanes, WIDEST};
 use super::plan::Block;
 
 /// Pools two rows of every channel into row `y` of `output`. `rows` holds them
-/// channel by channel, `pitch` numbers each. If `TRAIN`, `places` notes which of
+/// channel by channel, `pitch` numbers each. If `TRAIN`, `winners` notes which of
 /// the four won: 0 and 1 above, 2 and 3 below.
 #[inline(always)]
 pub(super) unsafe fn forward<L: Lanes, const TRAIN: bool>(
@@ -13,7 +13,7 @@ pub(super) unsafe fn forward<L: Lanes, const TRAIN: bool>(
     y: usize,
     rows: &[f32],
     output: &mut [f32],
-    places: &mut [f32],
+    winners: &mut [f32],
 ) {
     let (grid, pitch, batch) = (&block.output, block.conv.pitch(), block.output.batch);
     for c in 0..grid.channels {
@@ -34,7 +34,7 @@ pub(super) unsafe fn forward<L: Lanes, const TRAIN: bool>(
                 let larger = larger::<L>(below, above);
                 L::store(output, to + i, L::select(larger, below, above));
                 if TRAIN {
-                    L::store(places, to + i, L::select(larger, which_below, which));
+                    L::store(winners, to + i, L::select(larger, which_below, which));
                 }
             }
         }
@@ -66,7 +66,7 @@ unsafe fn larger<L: Lanes>(later: L::V, first: L::V) -> L::Mask {
 pub(super) unsafe fn backward<L: Lanes>(
     block: &Block,
     y: usize,
-    (gradient, places): (&[f32], &[f32]),
+    (gradient, winners): (&[f32], &[f32]),
     out: &mut [f32],
     to: usize,
     [channel, pitch]: [usize; 2],
@@ -81,11 +81,11 @@ pub(super) unsafe fn backward<L: Lanes>(
             for (side, codes) in [[0.0, 2.0], [1.0, 3.0]].into_iter().enumerate() {
                 for i in (0..batch).step_by(L::WIDTH) {
                     let g = L::load(gradient, from + x * batch + i);
-                    let place = L::load(places, from + x * batch + i);
+                    let winner = L::load(winners, from + x * batch + i);
                     let at = (2 * x + side) * batch + i;
                     let [above, below] = codes;
-                    L::store(out, upper + at, won::<L>(place, above, g));
-                    L::store(out, lower + at, won::<L>(place, below, g));
+                    L::store(out, upper + at, won::<L>(winner, above, g));
+                    L::store(out, lower + at, won::<L>(winner, below, g));
                 }
             }
         }
@@ -94,10 +94,10 @@ pub(super) unsafe fn backward<L: Lanes>(
     }
 }
 
-/// `g` where `place` is `code`, otherwise zero.
+/// `g` where `winner` is `code`, otherwise zero.
 #[inline(always)]
-unsafe fn won<L: Lanes>(place: L::V, code: f32, g: L::V) -> L::V {
-    L::select(L::equal(place, L::splat(code)), g, L::splat(0.0))
+unsafe fn won<L: Lanes>(winner: L::V, code: f32, g: L::V) -> L::V {
+    L::select(L::equal(winner, L::splat(code)), g, L::splat(0.0))
 }
 
 /// Zeros over whatever a last vector left behind the end of a row.

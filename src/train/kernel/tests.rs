@@ -11,7 +11,7 @@ use crate::train::candle::fixtures::{
     self, DRAWS, NetworkCase, dataset, go_on, hyper, value, weights,
 };
 use crate::train::{CandleEngine, Draws, Engine};
-use crate::zoo::{Activation, Hyper, Optimizer};
+use crate::zoo::{Activation, Hyper, Optimizer, Scheduler};
 
 /// Every gradient of every published architecture and activation against float64:
 /// to 1e-5 of its norm, but for one network for which PyTorch's own `f32` is no
@@ -116,7 +116,8 @@ fn compare(arch: &Arch, found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// A hundred steps with dropout beside the candle engine, for every activation.
+/// A hundred steps with dropout beside the candle engine, for every activation, and for
+/// both optimisers in one cycle.
 #[test]
 fn a_hundred_losses_agree_with_the_candle_engine() {
     let arch = Arch::by_name("cnn_s").unwrap();
@@ -128,14 +129,20 @@ fn a_hundred_losses_agree_with_the_candle_engine() {
         let batches = order.chunks(hyper.batch_size).cycle().take(100);
         batches.map(|batch| network.train_epoch(batch, &mut draws, &go_on).unwrap().loss).collect()
     };
-    for activation in Activation::NAMES {
-        let hyper = Hyper { dropout: 0.25, weight_decay: 1e-3, ..hyper(activation, 10) };
+    let constant =
+        |activation| Hyper { dropout: 0.25, weight_decay: 1e-3, ..hyper(activation, 10) };
+    // A hundred steps are five epochs.
+    let (scheduler, epochs) = (Scheduler::OneCycle, 5);
+    let in_one_cycle =
+        |optimizer| Hyper { optimizer, scheduler, epochs, lr: 1e-2, ..constant("tanh") };
+    let cycles = [Optimizer::Adam, Optimizer::Sgd].map(in_one_cycle);
+    for hyper in Activation::NAMES.iter().map(|name| constant(name)).chain(cycles) {
         let expected = losses(&CandleEngine::cpu(), &hyper);
         for isa in Isa::available() {
             let found = losses(&KernelEngine::new(isa), &hyper);
             for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 let error = (found - expected).abs();
-                assert!(error <= 2e-5, "{activation} {} {step}: {error:.1e}", isa.name());
+                assert!(error <= 2e-5, "{hyper:?} {} {step}: {error:.1e}", isa.name());
             }
         }
     }

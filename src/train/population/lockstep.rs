@@ -16,6 +16,7 @@ use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::train::augment::append_augmented;
+use crate::train::engine::check_images;
 use crate::train::{Draws, Memory, Metrics, Network, Population, Stream};
 use crate::zoo::Hyper;
 
@@ -303,10 +304,8 @@ fn check(arch: &Arch, hypers: &[&Hyper], dataset: &Dataset, weights: &[Vec<f32>]
     if !hypers.iter().all(|hyper| hyper.trains_with(first)) {
         return wrong("models that cannot train in lockstep".to_owned());
     }
-    let (name, shape, params) = (arch.name(), arch.input(), arch.layout().size());
-    if dataset.shape != shape {
-        return wrong(format!("images are {:?}, but `{name}` takes {shape:?}", dataset.shape));
-    }
+    check_images(arch, dataset)?;
+    let params = arch.layout().size();
     if let Some(weights) = weights.iter().find(|weights| weights.len() != params) {
         return wrong(format!("{} weights for a state of {params}", weights.len()));
     }

@@ -1,8 +1,11 @@
 //! What is left of one model that is not finished.
 
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use same_file::Handle;
 
 use super::record::{self, Record};
 use super::unwritable;
@@ -48,6 +51,9 @@ pub(in crate::train) struct Found {
     pub(in crate::train) problem: Option<Error>,
 }
 
+/// Extension of the folder that a desk is cleared in.
+pub(super) const CLEARED: &str = "cleared";
+
 #[derive(Clone, Copy)]
 enum Leaf {
     State,
@@ -64,20 +70,30 @@ impl Leaf {
 }
 
 impl Desk {
-    /// Works at `folder`, which is created if need be.
-    pub(super) fn sit_down(folder: PathBuf, model: i64, engine: &str) -> Result<Self> {
+    /// Works at the desk of a model in the folder `workplace`; both are created if need
+    /// be.
+    ///
+    /// # Errors
+    /// `Conflict` if another process works there, or has cleared it this moment.
+    pub(super) fn sit_down(workplace: &Path, model: i64, engine: &str) -> Result<Self> {
+        let taken = || {
+            Error::new(Kind::Conflict, "another process is training it")
+                .with_hint("run the same command again when it has finished")
+        };
+        let failed = |path: &Path, error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => taken(),
+            _ => unwritable(path, error),
+        };
+        create_folder(workplace).map_err(|error| unwritable(workplace, error))?;
+        let folder = workplace.join(model.to_string());
+        create_folder(&folder).map_err(|error| failed(&folder, error))?;
         let path = folder.join("lock");
-        create_folder(&folder).map_err(|error| unwritable(&folder, error))?;
-        let lock = File::create(&path).map_err(|error| unwritable(&path, error))?;
+        let lock = File::create(&path).map_err(|error| failed(&path, error))?;
         match lock.try_lock() {
-            // Whoever held it a moment ago may have cleared the desk.
-            Ok(()) if path.exists() => {
+            Ok(()) if is_at(&lock, &path).map_err(|error| failed(&path, error))? => {
                 Ok(Self { folder, model, engine: engine.to_owned(), _lock: lock })
             }
-            Ok(()) | Err(TryLockError::WouldBlock) => {
-                Err(Error::new(Kind::Conflict, "another process is training it")
-                    .with_hint("run the same command again when it has finished"))
-            }
+            Ok(()) | Err(TryLockError::WouldBlock) => Err(taken()),
             Err(TryLockError::Error(error)) => Err(unwritable(&path, error)),
         }
     }
@@ -113,13 +129,23 @@ impl Desk {
 
     /// Finds what an earlier process left of the model, whose states have `size` values
     /// each. Every byte that is used has been checked.
-    pub(in crate::train) fn find(self: &Arc<Self>, size: usize, epochs: usize) -> Found {
+    ///
+    /// # Errors
+    /// `Unavailable` if the disk does not answer: that is no reason to train again what
+    /// may be whole.
+    pub(in crate::train) fn find(self: &Arc<Self>, size: usize, epochs: usize) -> Result<Found> {
         let mut found = Found::default();
         // A state without its memory is from a process that was killed in between.
-        let begun = |epoch: &usize| self.path(Leaf::Memory, *epoch).exists();
-        let Some(newest) = (0..=epochs).rev().find(begun) else { return found };
+        let mut newest = None;
+        for epoch in (0..=epochs).rev() {
+            if record::exists(&self.path(Leaf::Memory, epoch))? {
+                newest = Some(epoch);
+                break;
+            }
+        }
+        let Some(newest) = newest else { return Ok(found) };
         for epoch in 0..=newest {
-            match self.state(epoch, size) {
+            match answered(self.state(epoch, size))? {
                 Ok(state) => found.states.push(state),
                 Err(error) => {
                     found.problem = Some(error);
@@ -128,7 +154,7 @@ impl Desk {
             }
         }
         while let Some(state) = found.states.last() {
-            match self.checkpoint(state.epoch) {
+            match answered(self.checkpoint(state.epoch))? {
                 Ok(checkpoint) => {
                     found.checkpoint = Some(checkpoint);
                     break;
@@ -139,7 +165,7 @@ impl Desk {
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     /// The weights of `epoch`, which was left here.
@@ -151,7 +177,16 @@ impl Desk {
     /// Clears the desk: the model is stored. Best effort, since what stays only
     /// takes space.
     pub(in crate::train) fn clear(&self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        // Out of the way at once: while it is emptied, another process may already work
+        // in a new folder of the old name.
+        let cleared = self.folder.with_extension(CLEARED);
+        let _ = fs::remove_dir_all(&cleared);
+        let _ = fs::rename(&self.folder, &cleared);
+        let _ = fs::remove_dir_all(&cleared);
+        if cfg!(windows) {
+            // Which does not rename a folder with an open file.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 
     fn state(self: &Arc<Self>, epoch: usize, size: usize) -> Result<State> {
@@ -213,6 +248,20 @@ impl Desk {
     }
 }
 
+/// Whether `lock` is the file at `path`, and not one that was cleared away while it was
+/// waited for.
+fn is_at(lock: &File, path: &Path) -> io::Result<bool> {
+    Ok(Handle::from_file(lock.try_clone()?)? == Handle::from_path(path)?)
+}
+
+/// What was read, or why it cannot be used, once the disk has answered.
+fn answered<T>(read: Result<T>) -> Result<Result<T>> {
+    match read {
+        Err(error) if error.kind() == Kind::Unavailable => Err(error),
+        read => Ok(read),
+    }
+}
+
 /// The numbers of a state, in the order of its file.
 fn numbers_of(state: &State) -> [u64; 8] {
     let Metrics { loss, accuracy } = state.val.unwrap_or(Metrics { loss: 0.0, accuracy: 0.0 });
@@ -226,4 +275,88 @@ fn numbers_of(state: &State) -> [u64; 8] {
         state.test.accuracy.to_bits(),
         state.seconds.to_bits(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Models half trained lie on disks: what the numbers of their files mean may never
+    /// change. `record` freezes the bytes.
+    #[test]
+    fn the_order_of_numbers_is_frozen() {
+        let workplace = tempfile::tempdir().unwrap();
+        let desk = Arc::new(Desk::sit_down(workplace.path(), 7, "candle").unwrap());
+        let metrics = |loss, accuracy| Metrics { loss, accuracy };
+        let mut state = State {
+            epoch: 0,
+            train: metrics(1.0, 2.0),
+            val: Some(metrics(3.0, 4.0)),
+            test: metrics(5.0, 6.0),
+            weights: vec![0.5, -1.0].into(),
+            seconds: 7.0,
+        };
+        let memory = Memory { steps: 8, moments: vec![vec![9.0], vec![10.0]] };
+        let checkpoint = Checkpoint { memory, draws: [11 | 12 << 64, 13 | 14 << 64] };
+        for (has_val, val) in [(1, [3.0_f64, 4.0]), (0, [0.0, 0.0])] {
+            let left = desk.leave(state.clone(), &checkpoint).unwrap();
+            let read = |leaf: &str| {
+                let label = format!("zoolake work 1 {leaf} model=7 engine=candle epoch=0");
+                record::read(&workplace.path().join(format!("7/00000.{leaf}")), &label).unwrap()
+            };
+            let [before, val, after] =
+                [&[1.0, 2.0][..], &val, &[5.0, 6.0, 7.0]].map(|n| n.iter().map(|n| n.to_bits()));
+            let numbers = before.chain([has_val]).chain(val).chain(after).collect();
+            assert_eq!(read("state"), Record { numbers, vectors: vec![vec![0.5, -1.0]] });
+            let numbers = vec![8, 11, 12, 13, 14];
+            assert_eq!(read("memory"), Record { numbers, vectors: vec![vec![9.0], vec![10.0]] });
+            let found = desk.find(2, 0).unwrap();
+            assert_eq!(found.states, [left]);
+            assert_eq!(found.checkpoint.as_ref(), Some(&checkpoint));
+            state.val = None;
+        }
+    }
+
+    #[test]
+    fn a_lock_that_was_cleared_away_does_not_count() {
+        let workplace = tempfile::tempdir().unwrap();
+        let one = Desk::sit_down(workplace.path(), 7, "").unwrap();
+        let path = one.folder.join("lock");
+        let waiting = File::open(&path).unwrap();
+        assert!(is_at(&waiting, &path).unwrap());
+        one.clear();
+        assert_eq!(is_at(&waiting, &path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let other = Desk::sit_down(workplace.path(), 7, "").unwrap();
+        assert!(path.exists() && !is_at(&waiting, &path).unwrap());
+        assert_eq!(Desk::sit_down(workplace.path(), 7, "").unwrap_err().kind(), Kind::Conflict);
+        drop(other);
+        assert_eq!(fs::read_dir(workplace.path()).unwrap().count(), 1, "nothing else stays");
+    }
+
+    #[test]
+    fn a_desk_is_one_process_s_however_often_it_is_cleared() {
+        const ROUNDS: usize = 300;
+        let workplace = tempfile::tempdir().unwrap();
+        let (working, worked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        match Desk::sit_down(workplace.path(), 7, "") {
+                            Ok(desk) => {
+                                assert_eq!(working.fetch_add(1, Ordering::SeqCst), 0);
+                                assert!(desk.folder.join("lock").exists());
+                                worked.fetch_add(1, Ordering::SeqCst);
+                                working.fetch_sub(1, Ordering::SeqCst);
+                                desk.clear();
+                            }
+                            Err(error) => assert_eq!(error.kind(), Kind::Conflict, "{error}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(worked.into_inner() > 0);
+    }
 }

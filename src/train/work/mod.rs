@@ -12,6 +12,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use desk::CLEARED;
 pub(super) use desk::{Checkpoint, Desk, Found};
 
 use crate::error::{Error, Kind, Result};
@@ -44,7 +45,7 @@ impl Workplace {
         if bytes < self.at_least {
             return Ok(None);
         }
-        Desk::sit_down(self.folder.join(model.id.to_string()), model.id, engine).map(Some)
+        Desk::sit_down(&self.folder, model.id, engine).map(Some)
     }
 
     /// Clears the desks of models that are stored: a process may have been killed
@@ -52,10 +53,15 @@ impl Workplace {
     pub fn tidy(&self, is_stored: impl Fn(i64) -> bool) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == CLEARED) {
+                let _ = fs::remove_dir_all(path);
+                continue;
+            }
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if let Some(id) = id
                 && is_stored(id)
-                && let Ok(desk) = Desk::sit_down(entry.path(), id, "")
+                && let Ok(desk) = Desk::sit_down(&self.folder, id, "")
             {
                 desk.clear();
             }

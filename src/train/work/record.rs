@@ -54,7 +54,8 @@ pub(super) fn write(path: &Path, label: &str, numbers: &[u64], vectors: &[&[f32]
 /// Reads a file of exactly this `label`.
 ///
 /// # Errors
-/// `Corrupt` if it is not as it was written, or not of this label; `NotFound`.
+/// `Corrupt` if it is not as it was written, or not of this label; `NotFound`;
+/// `Unavailable` if the disk does not answer.
 pub(super) fn read(path: &Path, label: &str) -> Result<Record> {
     let read = || {
         let file = File::open(path)?;
@@ -68,16 +69,31 @@ pub(super) fn read(path: &Path, label: &str) -> Result<Record> {
         }
         Ok(record)
     };
-    read().map_err(|error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::NotFound => Kind::NotFound,
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Kind::Corrupt,
-            _ => Kind::Unavailable,
-        };
-        Error::new(kind, format!("cannot use `{}`: {error}", path.display()))
-            .with_hint("run the same command again: what is damaged is trained again")
-            .with_source(error)
-    })
+    read().map_err(|error| unreadable(path, error))
+}
+
+/// Whether there is a file at `path`.
+///
+/// # Errors
+/// `Unavailable` if the disk does not say.
+pub(super) fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    const AGAIN: &str = "run the same command again: what is damaged is trained again";
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (Kind::NotFound, AGAIN),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => (Kind::Corrupt, AGAIN),
+        _ => (
+            Kind::Unavailable,
+            "mend that, or remove the file, and run the same command again: finished epochs are \
+             kept, what is lost is trained again",
+        ),
+    };
+    Error::new(kind, format!("cannot use `{}`: {error}", path.display()))
+        .with_hint(hint)
+        .with_source(error)
 }
 
 fn encode(
