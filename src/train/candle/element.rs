@@ -3,7 +3,7 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
-use pulp::Simd;
+use pulp::{Arch, Simd};
 
 /// A floating-point number an operation can be run in.
 pub(super) trait Element: WithDType {
@@ -153,6 +153,24 @@ impl Element for f64 {
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F64(values) = storage { Some(values) } else { None }
     }
+}
+
+/// Runs plain loops in the vector instructions that the processor has. The closure,
+/// and what it calls, must be inlined: what is not is compiled for every processor.
+pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+/// Sets `out` to what `rule` makes of the values at the same place of `x` and `y`.
+pub(super) fn zip_into<T: Element>(out: &mut [T], x: &[T], y: &[T], rule: impl Fn(T, T) -> T) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (out, (x, y)) in out.iter_mut().zip(x.iter().zip(y)) {
+                *out = rule(*x, *y);
+            }
+        },
+    );
 }
 
 /// Runs an expression with a type name bound to the element type of a dtype.
