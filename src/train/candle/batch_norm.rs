@@ -9,7 +9,7 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor, Var, WithDType, bail,
 };
 
-use super::element::{Element, storage, values, with_element};
+use super::element::{Element, storage, values, vectorized, with_element, zip_into};
 
 /// Keeps the scale finite where a channel is constant.
 const EPSILON: f64 = 1e-5;
@@ -79,28 +79,42 @@ const LANES: usize = 16;
 fn sums<T: Element, const N: usize>(x: &[T], y: &[T], terms: impl Fn(T, T) -> [T; N]) -> [f64; N] {
     let mut totals = [0.0; N];
     for (x, y) in x.chunks(64 * LANES).zip(y.chunks(64 * LANES)) {
-        let mut sums = [[T::zero(); LANES]; N];
-        let (x, x_rest) = x.as_chunks::<LANES>();
-        let (y, y_rest) = y.as_chunks::<LANES>();
-        for (x, y) in x.iter().zip(y) {
-            for lane in 0..LANES {
-                let terms = terms(x[lane], y[lane]);
-                for (sums, term) in sums.iter_mut().zip(terms) {
-                    sums[lane] += term;
-                }
-            }
-        }
-        for (x, y) in x_rest.iter().zip(y_rest) {
-            let terms = terms(*x, *y);
-            for (sums, term) in sums.iter_mut().zip(terms) {
-                sums[0] += term;
-            }
-        }
+        let sums = vectorized(
+            #[inline(always)]
+            || stretch_sums(x, y, &terms),
+        );
         for (total, sums) in totals.iter_mut().zip(sums) {
             *total += sums.into_iter().map(T::to_f64).sum::<f64>();
         }
     }
     totals
+}
+
+/// Those of one stretch, side by side.
+#[inline(always)]
+fn stretch_sums<T: Element, const N: usize>(
+    x: &[T],
+    y: &[T],
+    terms: &impl Fn(T, T) -> [T; N],
+) -> [[T; LANES]; N] {
+    let mut sums = [[T::zero(); LANES]; N];
+    let (x, x_rest) = x.as_chunks::<LANES>();
+    let (y, y_rest) = y.as_chunks::<LANES>();
+    for (x, y) in x.iter().zip(y) {
+        for lane in 0..LANES {
+            let terms = terms(x[lane], y[lane]);
+            for (sums, term) in sums.iter_mut().zip(terms) {
+                sums[lane] += term;
+            }
+        }
+    }
+    for (x, y) in x_rest.iter().zip(y_rest) {
+        let terms = terms(*x, *y);
+        for (sums, term) in sums.iter_mut().zip(terms) {
+            sums[0] += term;
+        }
+    }
+    sums
 }
 
 /// Mean and variance of each channel: `[2, C]`.
@@ -149,20 +163,27 @@ struct Channel<T> {
     /// The scale times [`Self::rate`].
     slope: T,
     shift: T,
-    relu: bool,
+    /// What smaller values are raised to: zero behind `relu`, else nothing is.
+    floor: T,
 }
 
 impl<T: Element> Channel<T> {
+    #[inline(always)]
+    fn normal(self, x: T) -> T {
+        (x - self.mean) * self.slope + self.shift
+    }
+
+    #[inline(always)]
     fn forward(self, x: T) -> T {
-        let y = (x - self.mean) * self.slope + self.shift;
+        let y = self.normal(x);
         // The comparison is turned so that NaN goes through.
-        if self.relu && y <= T::zero() { T::zero() } else { y }
+        if y <= self.floor { self.floor } else { y }
     }
 
     /// The gradient before `relu`, given the one behind it.
+    #[inline(always)]
     fn before_relu(self, x: T, gradient: T) -> T {
-        let y = (x - self.mean) * self.slope + self.shift;
-        if self.relu && y <= T::zero() { T::zero() } else { gradient }
+        if self.normal(x) <= self.floor { T::zero() } else { gradient }
     }
 }
 
@@ -170,10 +191,11 @@ impl BatchNorm {
     fn channels<T: Element>(&self, scale: &[T], shift: &[T]) -> impl Iterator<Item = Channel<T>> {
         let Statistics { mean, variance } = &self.statistics;
         let statistics = mean.iter().zip(variance);
-        statistics.zip(scale.iter().zip(shift)).map(|((mean, variance), (scale, shift))| {
+        let floor = if self.relu { T::zero() } else { T::from_f64(f64::NEG_INFINITY) };
+        statistics.zip(scale.iter().zip(shift)).map(move |((mean, variance), (scale, shift))| {
             let rate = T::from_f64(1.0 / (variance + EPSILON).sqrt());
             let (mean, slope) = (T::from_f64(*mean), *scale * rate);
-            Channel { mean, rate, slope, shift: *shift, relu: self.relu }
+            Channel { mean, rate, slope, shift: *shift, floor }
         })
     }
 }
@@ -194,9 +216,11 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(CpuStorage, Shape)> {
         with_element!(x.dtype(), T => {
             let (scale, shift) = (values::<T>(scale, scale_layout)?, values(shift, shift_layout)?);
-            let mut out = Vec::with_capacity(x_layout.shape().elem_count());
+            let mut out = vec![T::default(); x_layout.shape().elem_count()];
+            let mut rest = out.as_mut_slice();
             for (x, channel) in channels::<T>(x, x_layout)?.zip(self.channels(scale, shift)) {
-                out.extend(x.iter().map(|x| channel.forward(*x)));
+                let out = rest.split_off_mut(..x.len()).unwrap_or_default();
+                zip_into(out, x, x, |x, _| channel.forward(x));
             }
             Ok((storage(out), x_layout.shape().clone()))
         })
@@ -278,16 +302,18 @@ impl CustomOp3 for InputGradient<'_> {
             let (scale, shift) = halves(values::<T>(parameters, parameters_layout)?);
             let values = channels::<T>(x, x_layout)?.zip(channels(gradient, gradient_layout)?);
             let settings = self.forward.channels(scale, shift).zip(self.sums[0].iter().zip(&self.sums[1]));
-            let mut out = Vec::with_capacity(x_layout.shape().elem_count());
+            let mut out = vec![T::default(); x_layout.shape().elem_count()];
+            let mut rest = out.as_mut_slice();
             for ((x, gradient), (channel, (product, sum))) in values.zip(settings) {
                 // slope * (g - mean(g) - x̂ mean(g x̂))
                 let count = x.len() as f64;
                 let along = channel.slope * channel.rate * T::from_f64(product / count);
                 let all = channel.slope * T::from_f64(sum / count);
-                out.extend(x.iter().zip(gradient).map(|(x, gradient)| {
-                    let gradient = channel.before_relu(*x, *gradient);
-                    channel.slope * gradient - along * (*x - channel.mean) - all
-                }));
+                let out = rest.split_off_mut(..x.len()).unwrap_or_default();
+                zip_into(out, x, gradient, |x, gradient| {
+                    let gradient = channel.before_relu(x, gradient);
+                    channel.slope * gradient - along * (x - channel.mean) - all
+                });
             }
             Ok((storage(out), x_layout.shape().clone()))
         })

@@ -4,7 +4,8 @@
 //! is one matrix product: weight `[out, in*k*k]` times the patches of all
 //! positions. Patches are made again for the backward pass rather than kept:
 //! those of a few channels stay in the cache, those of a batch do not. The
-//! gradient of the input is a convolution too, of the output's gradient.
+//! gradient of the input is a convolution too, of the output's gradient. Where
+//! [`Winograd`] knows a way with less arithmetic, that is taken.
 //!
 //! Not candle's own: it is several times slower backwards.
 
@@ -13,12 +14,9 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::element::{Element, storage, values, with_element};
 use super::matmul::Matrix;
-use super::patches::Patches;
-use super::tile::{WIDTH, add_panel_product};
-
-/// Terms of a product that are summed at a time: a panel of as many rows stays
-/// in the first-level cache.
-const DEPTH: usize = 288;
+use super::patches::{Patches, blocks};
+use super::tile::{DEPTH, WIDTH, add_panel_product};
+use super::winograd::Winograd;
 
 /// Values of the output that are worked on at a time: they stay in the second-level
 /// cache while the terms of all channels are added.
@@ -153,11 +151,15 @@ impl Geometry {
         let (entries, taps): (Vec<usize>, Vec<[isize; 2]>) = entries
             .filter_map(|(entry, ky, kx)| Some((entry, [seen(0, ky)?, seen(1, kx)?])))
             .unzip();
-        let mut turned = Vec::with_capacity(inputs * outputs * entries.len());
-        for input in 0..inputs {
+        // In blocks, so that neither side jumps through all of its memory.
+        let mut turned = vec![T::zero(); inputs * outputs * entries.len()];
+        for block in blocks(inputs, WIDTH) {
             for output in 0..outputs {
-                let kernel = &weight[(output * inputs + input) * kernel * kernel..];
-                turned.extend(entries.iter().map(|entry| kernel[*entry]));
+                for input in block.clone() {
+                    let kernel = &weight[(output * inputs + input) * kernel * kernel..];
+                    let turned = &mut turned[(input * outputs + output) * entries.len()..];
+                    turned.iter_mut().zip(&entries).for_each(|(to, entry)| *to = kernel[*entry]);
+                }
             }
         }
         let [height, width] = self.grid();
@@ -171,6 +173,9 @@ impl Geometry {
     /// patches. Computed transposed, 16 outputs side by side.
     fn weight_gradient<T: Element>(&self, x: &[T], gradient: &[T]) -> Vec<T> {
         let patches = self.patches();
+        if let Some(winograd) = Winograd::of(&patches, self.outputs) {
+            return winograd.weight_gradient(x, gradient);
+        }
         let (taps, positions) = (patches.taps.len(), patches.positions());
         let depth = self.inputs * taps;
         let group = (POSITIONS / positions.max(1)).clamp(1, self.images.max(1));
@@ -185,7 +190,7 @@ impl Geometry {
             self.transpose(gradient, images.start * positions, places, &mut upstream);
             for channels in blocks(self.inputs, block) {
                 frames.fill(x, channels.clone(), images.clone());
-                frames.copy(0..places, &mut seen, places);
+                frames.copy(0..channels.len(), 0..places, &mut seen, places);
                 let rows = channels.len() * taps;
                 // A part of a panel at a time stays in the first-level cache.
                 for part in blocks(places, DEPTH) {
@@ -234,6 +239,9 @@ fn add_convolution<T: Element>(
     weight: &[T],
     outputs: usize,
 ) {
+    if let Some(winograd) = Winograd::of(patches, outputs) {
+        return winograd.add_convolution(out, x, weight);
+    }
     let (taps, positions) = (patches.taps.len(), patches.positions());
     if taps == 0 {
         return;
@@ -251,17 +259,12 @@ fn add_convolution<T: Element>(
             for places in blocks(images.len() * positions, WIDTH) {
                 let (first, columns) = (places.start, places.len());
                 let panel = &mut panel[..rows];
-                frames.copy(places, panel.as_flattened_mut(), WIDTH);
+                frames.copy(0..channels.len(), places, panel.as_flattened_mut(), WIDTH);
                 let out = &mut out[images.start * positions + first..];
                 add_panel_product(out, stride, columns, weight, panel);
             }
         }
     }
-}
-
-/// `0..count` in ranges of `size`, the last one possibly smaller.
-fn blocks(count: usize, size: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    (0..count).step_by(size.max(1)).map(move |start| start..count.min(start + size))
 }
 
 impl Conv2d {

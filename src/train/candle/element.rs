@@ -1,9 +1,12 @@
 //! The numbers the operations compute with: `f32` to train, `f64` to check
 //! gradients against a reference to more digits than `f32` has.
 
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
-use pulp::Simd;
+use pulp::{Arch, Simd};
 
 /// A floating-point number an operation can be run in.
 pub(super) trait Element: WithDType {
@@ -20,6 +23,9 @@ pub(super) trait Element: WithDType {
     /// The values of a storage of this type.
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 
+    /// What [`with_workspace`](super::workspace::with_workspace) keeps for a thread.
+    fn workspace() -> &'static LocalKey<RefCell<Vec<Self>>>;
+
     /// Values side by side in a register.
     type Vector<S: Simd>: Copy;
     /// How many there are in one.
@@ -28,6 +34,18 @@ pub(super) trait Element: WithDType {
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
     /// `a + b`.
     fn add_vectors<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a - b`.
+    fn subtract_vectors<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+    /// `a * b`.
+    fn multiply_vectors<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+    ) -> Self::Vector<S>;
     /// `a * b + c`, rounded once where the processor does that in one step.
     fn multiply_add<S: Simd>(
         simd: S,
@@ -49,7 +67,7 @@ pub(super) trait Element: WithDType {
 
 /// What [`Element`] has of `pulp`, for one type.
 macro_rules! vectors {
-    ($vector:ident, $lanes:ident, $splat:ident, $add:ident, $multiply_add:ident, $vectors:ident, $vectors_mut:ident) => {
+    ($vector:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $multiply_add:ident, $vectors:ident, $vectors_mut:ident) => {
         type Vector<S: Simd> = S::$vector;
         #[inline(always)]
         fn lanes<S: Simd>() -> usize {
@@ -62,6 +80,14 @@ macro_rules! vectors {
         #[inline(always)]
         fn add_vectors<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
             simd.$add(a, b)
+        }
+        #[inline(always)]
+        fn subtract_vectors<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+            simd.$sub(a, b)
+        }
+        #[inline(always)]
+        fn multiply_vectors<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+            simd.$mul(a, b)
         }
         #[inline(always)]
         fn multiply_add<S: Simd>(
@@ -84,7 +110,17 @@ macro_rules! vectors {
 }
 
 impl Element for f32 {
-    vectors!(f32s, F32_LANES, splat_f32s, add_f32s, mul_add_e_f32s, as_simd_f32s, as_mut_simd_f32s);
+    vectors!(
+        f32s,
+        F32_LANES,
+        splat_f32s,
+        add_f32s,
+        sub_f32s,
+        mul_f32s,
+        mul_add_e_f32s,
+        as_simd_f32s,
+        as_mut_simd_f32s
+    );
     fn exp(self) -> Self {
         self.exp()
     }
@@ -102,6 +138,12 @@ impl Element for f32 {
     }
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F32(values) = storage { Some(values) } else { None }
+    }
+    fn workspace() -> &'static LocalKey<RefCell<Vec<Self>>> {
+        thread_local! {
+            static WORKSPACE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+        }
+        &WORKSPACE
     }
 }
 
@@ -134,7 +176,17 @@ fn tanh(x: f32) -> f32 {
 }
 
 impl Element for f64 {
-    vectors!(f64s, F64_LANES, splat_f64s, add_f64s, mul_add_e_f64s, as_simd_f64s, as_mut_simd_f64s);
+    vectors!(
+        f64s,
+        F64_LANES,
+        splat_f64s,
+        add_f64s,
+        sub_f64s,
+        mul_f64s,
+        mul_add_e_f64s,
+        as_simd_f64s,
+        as_mut_simd_f64s
+    );
     fn exp(self) -> Self {
         self.exp()
     }
@@ -153,6 +205,30 @@ impl Element for f64 {
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F64(values) = storage { Some(values) } else { None }
     }
+    fn workspace() -> &'static LocalKey<RefCell<Vec<Self>>> {
+        thread_local! {
+            static WORKSPACE: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+        }
+        &WORKSPACE
+    }
+}
+
+/// Runs plain loops in the vector instructions that the processor has. The closure,
+/// and what it calls, must be inlined: what is not is compiled for every processor.
+pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+/// Sets `out` to what `rule` makes of the values at the same place of `x` and `y`.
+pub(super) fn zip_into<T: Element>(out: &mut [T], x: &[T], y: &[T], rule: impl Fn(T, T) -> T) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (out, (x, y)) in out.iter_mut().zip(x.iter().zip(y)) {
+                *out = rule(*x, *y);
+            }
+        },
+    );
 }
 
 /// Runs an expression with a type name bound to the element type of a dtype.

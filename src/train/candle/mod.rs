@@ -33,6 +33,9 @@ mod tape;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod transform;
+mod winograd;
+mod workspace;
 
 use candle_core::DType;
 

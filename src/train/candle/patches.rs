@@ -28,11 +28,11 @@ impl Patches {
         self.grid[0] * self.grid[1]
     }
 
-    /// How many neighbouring positions see neighbouring pixels: what may be copied
-    /// at once.
+    /// How many neighbouring positions lie in one row of every image: what may be
+    /// copied at once.
     fn run(&self) -> usize {
-        let fits = |run: &usize| self.step == 1 && self.grid[1].is_multiple_of(*run);
-        [WIDTH, 8, 4].into_iter().find(fits).unwrap_or(1)
+        let fits = |run: &usize| self.grid[1].is_multiple_of(*run);
+        [WIDTH, 8, 4, 2].into_iter().find(fits).unwrap_or(1)
     }
 
     /// Zeros before the first row or column of an image.
@@ -40,30 +40,32 @@ impl Patches {
         self.taps.iter().map(|tap| tap[axis].min(0).unsigned_abs()).max().unwrap_or(0)
     }
 
-    /// Height and width of an image framed by the zeros that positions see.
+    /// Height of an image framed by the zeros that positions see, and its width
+    /// divided by the step.
     fn frame(&self) -> [usize; 2] {
         std::array::from_fn(|axis| {
             let last = (self.grid[axis].max(1) - 1) * self.step;
             let beyond = self.taps.iter().map(|tap| tap[axis].max(0).unsigned_abs()).max();
             let side = [self.height, self.width][axis].max(last + beyond.unwrap_or(0) + 1);
-            self.before(axis) + side
+            (self.before(axis) + side).div_ceil([1, self.step][axis])
         })
     }
 
     /// A place for framed copies of `channels` channels of `images` images.
     pub(super) fn frames<T: Element>(&self, channels: usize, images: usize) -> Frames<'_, T> {
-        let [height, width] = self.frame();
+        let [height, columns] = self.frame();
+        let width = columns * self.step;
         let run = self.run();
         let positions = (0..images * self.positions()).step_by(run);
         let starts = positions.map(|position| {
             let (image, rest) = (position / self.positions(), position % self.positions());
             let (row, column) = (rest / self.grid[1], rest % self.grid[1]);
-            (image * height + row * self.step) * width + column * self.step
+            (image * height + row * self.step) * width + column
         });
         let tap = |tap: &[isize; 2]| {
             let [row, column] =
                 [0, 1].map(|axis| self.before(axis).saturating_add_signed(tap[axis]));
-            row * width + column
+            row * width + column % self.step * columns + column / self.step
         };
         Frames {
             patches: self,
@@ -76,7 +78,8 @@ impl Patches {
     }
 }
 
-/// Copies of some channels of some images, framed by zeros: `[C, N, H, W]`.
+/// Copies of some channels of some images, framed by zeros: `[C, N, H, step, W /
+/// step]`. What neighbouring positions see lies side by side.
 pub(super) struct Frames<'a, T> {
     patches: &'a Patches,
     values: Vec<T>,
@@ -92,36 +95,59 @@ pub(super) struct Frames<'a, T> {
 impl<T: Element> Frames<'_, T> {
     /// Copies `channels` of `images` of `x`; not more than there is place for.
     pub(super) fn fill(&mut self, x: &[T], channels: Range<usize>, images: Range<usize>) {
-        let Patches { height, width, .. } = *self.patches;
-        let [frame_height, frame_width] = self.patches.frame();
-        let first = self.patches.before(0) * frame_width + self.patches.before(1);
+        let Patches { height, width, step, .. } = *self.patches;
+        let [frame_height, columns] = self.patches.frame();
+        let [above, left] = [0, 1].map(|axis| self.patches.before(axis));
+        // For each rest of a column, its first pixel and where that goes.
+        let rests = (0..step).map(|rest| {
+            let first = (rest + step - left % step) % step;
+            (first.min(width), rest * columns + (left + first) / step)
+        });
+        let rests: Vec<_> = rests.collect();
         let planes = self.values.chunks_exact_mut(self.plane);
         for (channel, plane) in channels.zip(planes) {
-            let frames = plane.chunks_exact_mut(frame_height * frame_width);
+            let frames = plane.chunks_exact_mut(frame_height * columns * step);
             for (image, frame) in images.clone().zip(frames) {
                 let start = (channel * self.patches.images + image) * height * width;
                 let rows = x[start..start + height * width].chunks_exact(width);
-                for (row, framed) in rows.zip(frame[first..].chunks_mut(frame_width)) {
-                    framed[..width].copy_from_slice(row);
+                for (row, framed) in rows.zip(frame.chunks_exact_mut(columns * step).skip(above)) {
+                    for (first, place) in &rests {
+                        copy_every(step, &row[*first..], &mut framed[*place..]);
+                    }
                 }
             }
         }
     }
 
-    /// The patches of `positions`, counted from the first image: a row of `out`
-    /// for each channel and tap. Rows lie `stride` apart; the rest stays as it is.
-    pub(super) fn copy(&self, positions: Range<usize>, out: &mut [T], stride: usize) {
+    /// The patches of `positions`, counted from the first image, in `channels`,
+    /// counted from the first one: a row of `out` for each channel and tap. Rows lie
+    /// `stride` apart; the rest stays as it is.
+    pub(super) fn copy(
+        &self,
+        channels: Range<usize>,
+        positions: Range<usize>,
+        out: &mut [T],
+        stride: usize,
+    ) {
+        let planes = &self.values[channels.start * self.plane..channels.end * self.plane];
         match self.run {
-            WIDTH => self.copy_runs::<WIDTH>(positions, out, stride),
-            8 => self.copy_runs::<8>(positions, out, stride),
-            4 => self.copy_runs::<4>(positions, out, stride),
-            _ => self.copy_runs::<1>(positions, out, stride),
+            WIDTH => self.copy_runs::<WIDTH>(planes, positions, out, stride),
+            8 => self.copy_runs::<8>(planes, positions, out, stride),
+            4 => self.copy_runs::<4>(planes, positions, out, stride),
+            2 => self.copy_runs::<2>(planes, positions, out, stride),
+            _ => self.copy_runs::<1>(planes, positions, out, stride),
         }
     }
 
-    fn copy_runs<const RUN: usize>(&self, positions: Range<usize>, out: &mut [T], stride: usize) {
+    fn copy_runs<const RUN: usize>(
+        &self,
+        planes: &[T],
+        positions: Range<usize>,
+        out: &mut [T],
+        stride: usize,
+    ) {
         let starts = &self.starts[positions.start / RUN..positions.end / RUN];
-        let planes = self.values.chunks_exact(self.plane);
+        let planes = planes.chunks_exact(self.plane);
         let seen = planes.flat_map(|plane| self.taps.iter().map(move |tap| &plane[*tap..]));
         if let ([start], true) = (starts, stride == RUN) {
             // A single run per row: the compiler makes two instructions of it.
@@ -136,4 +162,26 @@ impl<T: Element> Frames<'_, T> {
             }
         }
     }
+}
+
+/// Copies every `step`-th value of `from`, the first one included.
+fn copy_every<T: Copy>(step: usize, from: &[T], to: &mut [T]) {
+    match step {
+        1 => to[..from.len()].copy_from_slice(from),
+        2 => {
+            // As many at a time as the compiler makes vector instructions of.
+            let (blocks, rest) = from.as_chunks::<8>();
+            let (to, last) = to.split_at_mut(blocks.len() * 4);
+            for (to, [a, _, b, _, c, _, d, _]) in to.as_chunks_mut::<4>().0.iter_mut().zip(blocks) {
+                *to = [*a, *b, *c, *d];
+            }
+            last.iter_mut().zip(rest.iter().step_by(2)).for_each(|(to, value)| *to = *value);
+        }
+        _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, value)| *to = *value),
+    }
+}
+
+/// `0..count` in ranges of `size`, the last one possibly smaller.
+pub(super) fn blocks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(size.max(1)).map(move |start| start..count.min(start + size))
 }

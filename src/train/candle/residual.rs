@@ -4,7 +4,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::element::{Element, storage, values, with_element};
+use super::element::{Element, storage, values, with_element, zip_into};
 
 /// A value from the two at one place.
 trait Rule {
@@ -67,8 +67,8 @@ impl<R: Rule + Send + Sync> CustomOp2 for Elementwise<R> {
             bail!("{:?} and {:?} do not fit", a_layout.dims(), b_layout.dims());
         }
         with_element!(a.dtype(), T => {
-            let pairs = values::<T>(a, a_layout)?.iter().zip(values::<T>(b, b_layout)?);
-            let out = pairs.map(|(a, b)| R::apply(*a, *b)).collect();
+            let mut out = vec![T::default(); a_layout.shape().elem_count()];
+            zip_into(&mut out, values::<T>(a, a_layout)?, values(b, b_layout)?, R::apply);
             Ok((storage(out), a_layout.shape().clone()))
         })
     }

@@ -14,6 +14,10 @@ use super::matmul::Matrix;
 /// Columns of a panel.
 pub(super) const WIDTH: usize = 16;
 
+/// Terms of a product that are summed at a time: a panel of as many rows stays
+/// in the first-level cache.
+pub(super) const DEPTH: usize = 288;
+
 /// Rows of the largest tile: 12 sums of 8 values leave registers for the factors.
 const ROWS: usize = 6;
 
