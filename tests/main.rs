@@ -12,6 +12,7 @@ mod long;
 #[cfg(target_os = "linux")]
 mod memory;
 mod named_queries;
+mod operations;
 mod races;
 mod slt;
 mod store;
