@@ -5,6 +5,7 @@
 mod cli;
 #[cfg(unix)]
 mod cluster;
+mod compat;
 mod crash;
 mod faults;
 mod fixture;
