@@ -147,7 +147,7 @@ impl Writer {
         let known = self.snapshot.version();
         let newest = LogListing::read(&self.location).await?.newest;
         self.snapshot.advance(&self.location, newest).await?;
-        Ok(known == newest)
+        Ok(known >= newest)
     }
 
     /// After the `lost`-th lost race, counted from 0: waits, and reads what others
