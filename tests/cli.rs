@@ -63,7 +63,7 @@ fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
 #[test]
 fn help() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 16] = [
         &["--help"],
         &["demo", "--help"],
         &["zoos", "--help"],
@@ -74,7 +74,12 @@ fn help() {
         &["datasets", "--help"],
         &["datasets", "fetch", "--help"],
         &["datasets", "add", "--help"],
+        &["log", "--help"],
         &["verify", "--help"],
+        &["compact", "--help"],
+        &["vacuum", "--help"],
+        &["drop", "--help"],
+        &["copy", "--help"],
     ];
     insta::assert_snapshot!(transcripts(folder.path(), &commands));
 }
@@ -110,7 +115,8 @@ fn describe_and_verify() {
     ];
     let mut settings = insta::Settings::clone_current();
     // Sizes change with the version in the footer and with zstd.
-    settings.add_filter(r"( +)\d{4,6}( +)(one row|parameter)", "    [bytes]$2$3");
+    settings.add_filter(r"( +)\d{4,6}( +)(\d+)( +)[\d.]+( +one row)", "    [bytes]$2$3$4[ratio]$5");
+    settings.add_filter(r"( +)\d{4,6}( +NULL +NULL +)(one row|parameter)", "    [bytes]$2$3");
     settings.add_filter(r"files, [\d.]+ kB", "files, [size]");
     settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
 }
@@ -125,6 +131,42 @@ fn named_queries() {
         &["query", "zoos", "--show"],
     ];
     insta::assert_snapshot!(transcripts(folder.path(), &commands));
+}
+
+#[test]
+fn operations() {
+    let folder = site();
+    std::fs::write(folder.path().join("more.toml"), small_spec("more", 2)).unwrap();
+    let commands: [&[&str]; 19] = [
+        &["train", "more.toml", "-s", "zoo", "-j", "1", "--progress", "none"],
+        &["log", "-s", "zoo"],
+        &["compact", "-s", "zoo"],
+        &["compact", "-s", "zoo"],
+        &["log", "-s", "zoo", "--limit", "1", "--format", "ndjson"],
+        &["verify", "-s", "zoo"],
+        &["drop", "mor", "-s", "zoo"],
+        &["drop", "more", "-s", "zoo"],
+        &["drop", "more", "-s", "zoo", "--yes"],
+        &["vacuum", "-s", "zoo"],
+        &["vacuum", "-s", "zoo", "--older-than", "0s"],
+        &["copy", "zoo", "second", "--at", "3"],
+        &["copy", "zoo", "second"],
+        &["copy", "zoo", "zoo/zoolake.json"],
+        &["copy", "third", "second"],
+        &["log", "-s", "second"],
+        &["describe", "-s", "second"],
+        &["log", "-s", "zoo", "--at", "2"],
+        &["verify", "-s", "second"],
+    ];
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\d{4}-\d\d-\d\dT[\d:.]+Z? *", "[time] ");
+    settings.add_filter(r"in [\d.]+ s", "in [seconds] s");
+    settings.add_filter(r"[\d.]+ kB", "[size]");
+    settings.add_filter(r"( +)\d{4,6}( +)(\d+)( +)[\d.]+( +one row)", "    [bytes]$2$3$4[ratio]$5");
+    settings.add_filter(r"( +)\d{4,6}( +NULL +NULL +)(one row|parameter)", "    [bytes]$2$3");
+    settings.add_filter(r"( +)\d{4,6}( *\n)", "    [bytes]$2");
+    settings.add_filter(r#""bytes_added":\d+"#, "\"bytes_added\":[bytes]");
+    settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
 }
 
 /// Takes measured times out of snapshots.

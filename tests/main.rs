@@ -5,6 +5,7 @@
 mod cli;
 #[cfg(unix)]
 mod cluster;
+mod compat;
 mod crash;
 mod faults;
 mod fixture;
@@ -12,6 +13,7 @@ mod long;
 #[cfg(target_os = "linux")]
 mod memory;
 mod named_queries;
+mod operations;
 mod races;
 mod scan;
 mod slt;

@@ -1,8 +1,9 @@
 //! Peak memory on the way of one large model: in training, into a store, and back
-//! through SQL. By itself, since a peak is the whole process's:
+//! through SQL; and of merging, thinning out and copying many files. One by one, since
+//! a peak is the whole process's:
 //!
 //! ```sh
-//! cargo test --release --test tests -- --ignored --nocapture memory
+//! cargo test --release --test tests -- --ignored --nocapture memory --test-threads 1
 //! ```
 
 use std::fs;
@@ -19,7 +20,7 @@ use zoolake::train::{
 };
 use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
 
-use crate::fixture::Blind;
+use crate::fixture::{Blind, synthetic};
 
 const EPOCHS: usize = 60;
 
@@ -30,6 +31,11 @@ const LIMIT: usize = 350;
 /// What a query may take: the Parquet reader decodes a row per core, with twelve
 /// bytes for each float.
 const QUERY_LIMIT: usize = 800;
+
+/// What operations on a store may take: the rows of one file of 96 MiB, as they are
+/// read and as they are decoded, what they are encoded into, and what the allocator
+/// keeps of what the zoo was made with.
+const OPERATION_LIMIT: usize = 600;
 
 /// Trains nothing; its networks hold noise, which encoders can do least with.
 struct Noise;
@@ -191,4 +197,47 @@ async fn a_large_model_takes_a_few_states_of_memory() {
         println!("{}", step.end());
         assert!([1, EPOCHS + 1].contains(&count), "{count}");
     }
+}
+
+/// 1.2 GB of weights in 60 commits of two zoos.
+#[tokio::test]
+#[ignore = "takes a minute and 5 GB of disk"]
+async fn operations_take_the_memory_of_a_few_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = async |name: &str| {
+        let place = folder.path().join(name);
+        let location = Location::new(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
+        Store::open_or_create(location).await.unwrap()
+    };
+    let source = store("source").await;
+    let mut writer = source.writer().await.unwrap();
+    let mut stream = Stream::new(1, Purpose::Init);
+    for commit in 0..60_u32 {
+        let noisy = (5 * commit..5 * commit + 5).map(|index| {
+            let mut trained = synthetic(index, 400);
+            let zoo = ["even", "odd"][index as usize % 2];
+            let hyper = trained.model.hyper.clone();
+            trained.model = Model::new(zoo, index as usize, "digits", "cnn_s", hyper);
+            for state in &mut trained.states {
+                let size = state.weights.read().unwrap().len();
+                state.weights = (0..size).map(|_| stream.normal()).collect::<Vec<_>>().into();
+            }
+            trained
+        });
+        writer.commit(&noisy.collect::<Vec<_>>(), "train").await.unwrap();
+    }
+    drop(writer);
+    let step = Step::begin("compact", OPERATION_LIMIT);
+    let done = source.compact(&|_| {}).await.unwrap();
+    println!("{}, {} files into {}", step.end(), done.files_before, done.files_after);
+    let target = store("target").await;
+    let step = Step::begin("copy", 5 * OPERATION_LIMIT);
+    source.copy_to(&target, &source.snapshot().await.unwrap(), &|_| {}).await.unwrap();
+    println!("{}", step.end());
+    let step = Step::begin("drop half of every file", OPERATION_LIMIT);
+    source.drop_zoo("odd").await.unwrap();
+    println!("{}", step.end());
+    let step = Step::begin("verify", OPERATION_LIMIT);
+    assert_eq!(source.verify().await.unwrap().findings, []);
+    println!("{}", step.end());
 }

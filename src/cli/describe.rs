@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use clap::Args;
 
@@ -11,8 +11,13 @@ use super::output::Output;
 use super::place::PlaceAndTime;
 use crate::error::{Error, Result};
 use crate::sql::Session;
+use crate::store::{Table, row_bytes};
 
 /// Describe a store: its tables, or the columns of one
+///
+/// Of the tables that are stored: `bytes` is their size in the store, `raw_bytes` that of their values
+/// in memory, eight bytes a number and four a weight, `ratio` the second by the first. Tables with text
+/// have no `raw_bytes`.
 #[derive(Debug, Args)]
 pub(super) struct Describe {
     /// The table
@@ -36,26 +41,60 @@ impl Describe {
     }
 }
 
-/// One row per table: rows, files and bytes of the stored ones.
+/// What a stored table takes.
+#[derive(Default)]
+struct Size {
+    rows: u64,
+    files: u64,
+    /// On disk.
+    bytes: u64,
+    /// Bytes of a row in memory, where all rows take the same.
+    row_bytes: Option<u64>,
+}
+
+impl Size {
+    fn of(table: &Table) -> Self {
+        let schema = table.schema().filter(|schema| {
+            schema.fields().iter().all(|field| *field.data_type() != DataType::Utf8)
+        });
+        Self { row_bytes: schema.map(|schema| row_bytes(&schema) as u64), ..Self::default() }
+    }
+
+    fn raw_bytes(&self) -> Option<u64> {
+        self.row_bytes.map(|row_bytes| row_bytes * self.rows)
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        let raw = self.raw_bytes().filter(|_| self.bytes > 0)?;
+        Some((100.0 * raw as f64 / self.bytes as f64).round() / 100.0)
+    }
+}
+
+/// One row per table: rows, files and sizes of the stored ones.
 fn tables(session: &Session) -> Result<RecordBatch> {
-    let empty = ["models", "epochs", "tensors"].map(|table| (table.to_owned(), (0, 0, 0)));
-    let mut stored: BTreeMap<String, (i64, i64, i64)> = empty.into();
+    let empty = [Table::Models, Table::Epochs, Table::Tensors];
+    let empty = empty.map(|table| (table.to_string(), Size::of(&table)));
+    let mut stored: BTreeMap<String, Size> = empty.into();
     for file in session.snapshot().files() {
-        let sums = stored.entry(file.table.to_string()).or_default();
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        sums.0 += signed(file.rows);
-        sums.1 += 1;
-        sums.2 += signed(file.bytes);
+        let size = stored.entry(file.table.to_string()).or_insert_with(|| Size::of(&file.table));
+        size.rows += file.rows;
+        size.files += 1;
+        size.bytes += file.bytes;
     }
     let names = session.tables();
-    let column = |value: fn(&(i64, i64, i64)) -> i64| -> ArrayRef {
-        Arc::new(names.iter().map(|name| stored.get(name).map(value)).collect::<Int64Array>())
+    let sizes = || names.iter().map(|name| stored.get(name));
+    let count = |value: fn(&Size) -> Option<u64>| -> ArrayRef {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Arc::new(sizes().map(|size| size.and_then(value).map(signed)).collect::<Int64Array>())
     };
+    let ratios: Float64Array = sizes().map(|size| size.and_then(Size::ratio)).collect();
     batch(vec![
         ("table", text(names.iter().cloned())),
-        ("rows", column(|sums| sums.0)),
-        ("files", column(|sums| sums.1)),
-        ("bytes", column(|sums| sums.2)),
+        ("rows", count(|size| Some(size.rows))),
+        ("files", count(|size| Some(size.files))),
+        ("bytes", count(|size| Some(size.bytes))),
+        ("raw_bytes", count(Size::raw_bytes)),
+        ("ratio", Arc::new(ratios)),
         ("contents", text(names.iter().map(|name| contents(name)))),
     ])
 }

@@ -69,6 +69,12 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
+/// `1 file`, `1,234 files`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number as u64))
+}
+
 /// `1536` as `1.5 kB`.
 pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -162,6 +168,7 @@ mod tests {
         let shown = [0.9234567, 1e-3, 1e-7, 12_345_678.9, -0.5, f64::NAN, 0.0, 1e20].map(float);
         assert_eq!(shown, ["0.923457", "0.001", "1e-7", "12345700", "-0.5", "NaN", "0", "1e20"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 1234].map(|n| count(n, "file")), ["0 files", "1 file", "1,234 files"]);
         assert_eq!([999, 1536, 999_999].map(bytes), ["999 B", "1.5 kB", "1.0 MB"]);
     }
 }

@@ -5,17 +5,21 @@
 //! the library never prints.
 
 mod checkpoint;
+mod compact;
+mod copy;
 mod datasets;
 mod demand;
 mod demo;
 mod describe;
 mod device;
 mod display;
+mod drop;
 mod duration;
 mod ending;
 mod env_vars;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod log;
 mod output;
 mod place;
 mod progress;
@@ -25,6 +29,7 @@ mod signal;
 mod sql;
 mod stdout;
 mod train;
+mod vacuum;
 mod verify;
 mod zoos;
 
@@ -55,7 +60,12 @@ enum Command {
     Query(query::Query),
     Describe(describe::Describe),
     Datasets(datasets::Datasets),
+    Log(log::Log),
     Verify(verify::Verify),
+    Compact(compact::Compact),
+    Vacuum(vacuum::Vacuum),
+    Drop(drop::Drop),
+    Copy(copy::Copy),
 }
 
 /// The failure of an interrupted run that running again resumes (`EX_TEMPFAIL`).
@@ -94,7 +104,12 @@ fn run(command: Command) -> Result<()> {
             Command::Query(query) => query.run().await,
             Command::Describe(describe) => describe.run().await,
             Command::Datasets(datasets) => datasets.run().await,
+            Command::Log(log) => log.run().await,
             Command::Verify(verify) => verify.run().await,
+            Command::Compact(compact) => compact.run().await,
+            Command::Vacuum(vacuum) => vacuum.run().await,
+            Command::Drop(drop) => drop.run().await,
+            Command::Copy(copy) => copy.run().await,
         }
     });
     runtime

@@ -78,7 +78,7 @@ pub(super) struct PlaceAndTime {
     #[command(flatten)]
     pub(super) place: Place,
 
-    /// Read the store as it was after commit N; `SELECT * FROM snapshots` lists them
+    /// Read the store as it was after commit N; `zoolake log` lists them
     #[arg(long, value_name = "N")]
     pub(super) at: Option<u64>,
 }

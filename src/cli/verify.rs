@@ -34,11 +34,18 @@ impl Verify {
                 report.version
             );
         }
+        if report.superseded > 0 {
+            text += &format!(
+                "{} data files belong to older snapshots only, and were not checked; `zoolake \
+                 vacuum` removes them in time\n",
+                thousands(report.superseded as u64)
+            );
+        }
         if report.unreferenced > 0 {
             text += &format!(
                 "{} data files belong to no commit: left by writers that were killed or failed, \
-                 or are still at work; they do no harm\n",
-                report.unreferenced
+                 or are still at work; they do no harm, and `zoolake vacuum` removes them in time\n",
+                thousands(report.unreferenced as u64)
             );
         }
         print(&text)?;

@@ -30,6 +30,7 @@ pub(super) fn snapshots(snapshot: &Snapshot) -> Result<Arc<dyn TableProvider>> {
         ("operation", text(|commit| &commit.operation)),
         ("message", text(|commit| &commit.message)),
         ("models", int(|commit| commit.models)),
+        ("models_dropped", int(|commit| commit.models_dropped)),
         ("files_added", int(|commit| commit.files_added)),
         ("files_removed", int(|commit| commit.files_removed)),
         ("bytes_added", int(|commit| commit.bytes_added)),

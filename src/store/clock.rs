@@ -4,16 +4,22 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// Now, in UTC, with microseconds: `2026-11-23T12:00:00.000000Z`.
 pub(super) fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+/// So long ago, in UTC.
+pub(super) fn before(ago: Duration) -> DateTime<Utc> {
+    Utc::now() - ago
 }
 
 /// A name no other writer will choose; names sort by the time they were made.
 pub(super) fn unique() -> String {
-    format!("{:014x}-{}", chrono::Utc::now().timestamp_micros(), Uuid::new_v4().simple())
+    format!("{:014x}-{}", Utc::now().timestamp_micros(), Uuid::new_v4().simple())
 }
 
 /// A number no other writer will choose, in decimal digits.

@@ -1,18 +1,21 @@
 //! Commits: data files first, then the log entry that makes them visible.
+//!
+//! Owns the way from a [`Proposal`] to its log entry, through lost races and lost
+//! acknowledgements. What is proposed is its own file: models in `addition`,
+//! merged files in `compaction`, and so on.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use object_store::{ObjectStoreExt, PutMode};
 
-use super::encode::{self, Encoded};
+use super::encode::Encoded;
 use super::format::WRITER;
-use super::log::{DataFile, Entry, FORMAT};
+use super::log::{self, DataFile, Entry};
 use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
 use super::{Location, Store, clock, failure, paths};
-use crate::arch::Arch;
 use crate::error::{Error, Kind, Result};
-use crate::train::Trained;
 
 /// Every so many commits the log is folded, so that opening stays quick.
 const FOLD_EVERY: u64 = 20;
@@ -20,22 +23,57 @@ const FOLD_EVERY: u64 = 20;
 /// Lost races in a row before giving up: minutes of back-off.
 const MAX_LOST_RACES: u32 = 200;
 
-/// What a commit did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Commit {
-    /// The newest commit now.
-    pub version: u64,
-    /// Models added.
-    pub added: usize,
-    /// Models left out because the store had them already.
-    pub already_there: usize,
-}
-
 /// Writes to a store. Several writers, in several processes, may be at work.
 #[derive(Debug)]
 pub struct Writer {
     location: Location,
     snapshot: Snapshot,
+}
+
+/// A commit that somebody wants, whatever others commit in the meantime: it is
+/// drafted against one snapshot, and drafted anew against a later one that it no
+/// longer fits.
+#[async_trait]
+pub(super) trait Proposal: Sync {
+    /// Writes the data files that the commit on top of `snapshot` needs, and says
+    /// what it adds and removes; `None` if there is nothing to do.
+    async fn draft(&self, snapshot: &Snapshot, files: &mut NewFiles<'_>) -> Result<Option<Draft>>;
+
+    /// Whether `draft` is still the commit to make, now on top of `snapshot`.
+    fn holds(&self, draft: &Draft, snapshot: &Snapshot) -> bool;
+}
+
+/// A commit that lacks only its number.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// In a word.
+    pub(super) operation: String,
+    /// For people.
+    pub(super) message: String,
+    /// Files that become visible.
+    pub(super) add: Vec<DataFile>,
+    /// Paths of files that are no longer visible.
+    pub(super) remove: Vec<String>,
+    /// Ids of the models it adds.
+    pub(super) models: Vec<i64>,
+    /// Ids of the models it drops.
+    pub(super) dropped: Vec<i64>,
+    /// Architectures whose layout it adds to `tensors`, or drops from there.
+    pub(super) layouts: Vec<String>,
+}
+
+/// A commit that was made.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) entry: Entry,
+    /// The files it removed.
+    pub(super) removed: Vec<Arc<DataFile>>,
+}
+
+/// The files that a draft writes, to undo them if nothing comes of it.
+pub(super) struct NewFiles<'a> {
+    location: &'a Location,
+    written: Vec<String>,
 }
 
 /// How creating a log entry went.
@@ -61,126 +99,67 @@ impl Writer {
         &self.snapshot
     }
 
-    /// Commits trained models, all or none. Models that the store already has,
-    /// because another writer was first, are left out.
+    /// Commits what `proposal` wants, all or nothing; `None` if there was nothing to
+    /// do.
     ///
     /// # Errors
     /// `Unavailable` if the store cannot be written: nothing of this call is
-    /// visible then, or all of it, and calling again does the rest.
-    pub async fn commit(&mut self, trained: &[Trained], operation: &str) -> Result<Commit> {
+    /// visible then, or all of it, and calling again does the rest. `Conflict` if
+    /// others were faster too often.
+    pub(super) async fn propose(&mut self, proposal: &dyn Proposal) -> Result<Option<Committed>> {
         let mut lost = 0;
         loop {
-            let fresh = self.fresh(trained);
-            if fresh.is_empty() {
-                let already_there = trained.len();
-                return Ok(Commit { version: self.snapshot.version(), added: 0, already_there });
-            }
-            let mut add = Vec::new();
-            if let Err(error) = self.write_files(&fresh, &mut add).await {
-                self.discard(&add).await;
-                return Err(error);
-            }
-            let new_archs = self.new_archs(&fresh);
-            // The files serve as long as nothing they hold is committed by another.
-            while self.fresh(trained).len() == fresh.len() && self.new_archs(&fresh) == new_archs {
-                let entry = self.entry(&fresh, add.clone(), operation);
+            let location = self.location.clone();
+            let mut files = NewFiles::new(&location);
+            let draft = match proposal.draft(&self.snapshot, &mut files).await {
+                Ok(Some(draft)) => draft,
+                Ok(None) if self.is_current().await? => return Ok(None),
+                Ok(None) => continue,
+                Err(error) => {
+                    files.discard().await;
+                    return Err(error);
+                }
+            };
+            while proposal.holds(&draft, &self.snapshot) {
+                let entry = draft.entry(self.snapshot.version() + 1);
                 match self.create(&entry).await? {
                     Created::Yes => {
+                        let removed = self.snapshot.files_at(&entry.remove);
                         self.snapshot.apply(&entry);
                         self.fold().await;
-                        let (version, added) = (entry.version, fresh.len());
-                        return Ok(Commit { version, added, already_there: trained.len() - added });
-                    }
-                    Created::Lost if lost == MAX_LOST_RACES => {
-                        return Err(Error::new(
-                            Kind::Conflict,
-                            format!("lost `{lost}` races to other writers of `{}`", self.location),
-                        )
-                        .with_hint("run the same command again, with fewer writers at a time"));
+                        return Ok(Some(Committed { entry, removed }));
                     }
                     Created::Lost => {
-                        tokio::time::sleep(clock::back_off(lost)).await;
+                        if let Err(error) = self.catch_up(lost).await {
+                            files.discard().await;
+                            return Err(error);
+                        }
                         lost += 1;
-                        let newest = LogListing::read(&self.location).await?.newest;
-                        self.snapshot.advance(&self.location, newest).await?;
                     }
                 }
             }
-            self.discard(&add).await;
+            files.discard().await;
         }
     }
 
-    /// What of `trained` the store does not have yet, each model once.
-    fn fresh<'a>(&self, trained: &'a [Trained]) -> Vec<&'a Trained> {
-        let mut seen = HashSet::new();
-        trained
-            .iter()
-            .filter(|trained| {
-                !self.snapshot.has_model(trained.model.id) && seen.insert(trained.model.id)
-            })
-            .collect()
+    /// Whether this writer knows the newest commit; if not, reads what it missed.
+    async fn is_current(&mut self) -> Result<bool> {
+        let known = self.snapshot.version();
+        let newest = LogListing::read(&self.location).await?.newest;
+        self.snapshot.advance(&self.location, newest).await?;
+        Ok(known >= newest)
     }
 
-    /// Architectures whose layout the store does not have yet.
-    fn new_archs(&self, trained: &[&Trained]) -> Vec<&'static str> {
-        let stored = self.snapshot.archs();
-        let archs = archs(trained).into_iter();
-        archs.filter(|arch| !stored.iter().any(|stored| stored == arch)).collect()
-    }
-
-    /// Adds to `files` as they are written, so that a failure can undo them.
-    async fn write_files(&self, trained: &[&Trained], files: &mut Vec<DataFile>) -> Result<()> {
-        files.push(self.write(Table::Models, encode::models(trained)?).await?);
-        files.push(self.write(Table::Epochs, encode::epochs(trained)?).await?);
-        let new_archs = self.new_archs(trained);
-        for name in archs(trained) {
-            let arch = Arch::by_name(name)?;
-            let of_arch: Vec<&Trained> =
-                trained.iter().copied().filter(|trained| trained.model.arch == name).collect();
-            for weights in encode::weights(arch.layout(), &of_arch, encode::FILE_BYTES) {
-                files.push(self.write(Table::Weights(name.to_owned()), weights?).await?);
-            }
-            if new_archs.contains(&name) {
-                let tensors = encode::tensors(name, arch.layout())?;
-                files.push(self.write(Table::Tensors, tensors).await?);
-            }
+    /// After the `lost`-th lost race, counted from 0: waits, and reads what others
+    /// committed.
+    async fn catch_up(&mut self, lost: u32) -> Result<()> {
+        if lost == MAX_LOST_RACES {
+            let message = format!("lost `{lost}` races to other writers of `{}`", self.location);
+            return Err(Error::new(Kind::Conflict, message)
+                .with_hint("run the same command again, with fewer writers at a time"));
         }
-        Ok(())
-    }
-
-    async fn write(&self, table: Table, encoded: Encoded) -> Result<DataFile> {
-        let path = paths::data(&table, &clock::unique());
-        let file = DataFile {
-            table,
-            path: path.to_string(),
-            rows: encoded.rows as u64,
-            bytes: encoded.bytes.len() as u64,
-            sha256: super::verify::sha256(&encoded.bytes),
-            model_id: encoded.model_id,
-            epoch: encoded.epoch,
-        };
-        let put = self.location.objects().put(&path, encoded.bytes.into()).await;
-        put.map_err(|error| failure::write(&self.location, &path, error))?;
-        Ok(file)
-    }
-
-    fn entry(&self, fresh: &[&Trained], add: Vec<DataFile>, operation: &str) -> Entry {
-        let mut zoos: Vec<&str> = fresh.iter().map(|trained| trained.model.zoo.as_str()).collect();
-        zoos.sort_unstable();
-        zoos.dedup();
-        let models = if fresh.len() == 1 { "model" } else { "models" };
-        Entry {
-            format: FORMAT,
-            version: self.snapshot.version() + 1,
-            id: clock::unique(),
-            time: clock::now(),
-            writer: WRITER.to_owned(),
-            operation: operation.to_owned(),
-            message: format!("{operation} {}: {} {models}", zoos.join(", "), fresh.len()),
-            add,
-            remove: Vec::new(),
-            models: fresh.iter().map(|trained| trained.model.id).collect(),
-        }
+        tokio::time::sleep(clock::back_off(lost)).await;
+        self.is_current().await.map(drop)
     }
 
     /// Creates the log entry: the moment of the commit.
@@ -211,19 +190,66 @@ impl Writer {
             drop(put.await);
         }
     }
+}
 
-    /// Removes files that no entry will name. Best effort: what stays does no harm.
-    async fn discard(&self, files: &[DataFile]) {
-        for file in files {
-            drop(self.location.objects().delete(&file.path.as_str().into()).await);
+impl Draft {
+    /// The log entry of commit `version`.
+    fn entry(&self, version: u64) -> Entry {
+        Entry {
+            format: log::format(!self.dropped.is_empty()),
+            version,
+            id: clock::unique(),
+            time: clock::now(),
+            writer: WRITER.to_owned(),
+            operation: self.operation.clone(),
+            message: self.message.clone(),
+            add: self.add.clone(),
+            remove: self.remove.clone(),
+            models: self.models.clone(),
+            dropped: self.dropped.clone(),
         }
     }
 }
 
-/// The architectures of some models, by name.
-fn archs(trained: &[&Trained]) -> Vec<&'static str> {
-    let mut archs: Vec<_> = trained.iter().map(|trained| trained.model.arch).collect();
-    archs.sort_unstable();
-    archs.dedup();
-    archs
+impl<'a> NewFiles<'a> {
+    /// None so far, in the store at `location`.
+    pub(super) fn new(location: &'a Location) -> Self {
+        Self { location, written: Vec::new() }
+    }
+
+    /// The store that is written to.
+    pub(super) fn location(&self) -> &'a Location {
+        self.location
+    }
+
+    /// Writes a data file of `table` under a name nobody else chooses.
+    pub(super) async fn write(&mut self, table: &Table, encoded: Encoded) -> Result<DataFile> {
+        let path = paths::data(table, &clock::unique());
+        let file = DataFile {
+            table: table.clone(),
+            path: path.to_string(),
+            rows: encoded.rows as u64,
+            bytes: encoded.bytes.len() as u64,
+            sha256: super::verify::sha256(&encoded.bytes),
+            model_id: encoded.model_id,
+            epoch: encoded.epoch,
+        };
+        // Before the put: its acknowledgement may be lost.
+        self.written.push(file.path.clone());
+        let put = self.location.objects().put(&path, encoded.bytes.into()).await;
+        put.map_err(|error| failure::write(self.location, &path, error))?;
+        Ok(file)
+    }
+
+    /// Removes files that no entry will name. Best effort: what stays does no harm.
+    async fn discard(self) {
+        for path in self.written {
+            drop(self.location.objects().delete(&path.into()).await);
+        }
+    }
+}
+
+/// `1 model`, `2 models`: for messages.
+pub(super) fn models(count: usize) -> String {
+    if count == 1 { "1 model".to_owned() } else { format!("{count} models") }
 }

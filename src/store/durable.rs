@@ -5,9 +5,11 @@
 //! staging file, synced, put in place with one atomic call, and its folder is
 //! synced, before the put returns.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -128,6 +130,37 @@ fn link(staging: &FsPath, target: &FsPath) -> io::Result<()> {
     })
 }
 
+/// A staging file: its writer is at work, or was killed.
+pub(super) struct StagingFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) modified: SystemTime,
+}
+
+/// The staging files in `folder` and below.
+pub(super) fn staging_files(folder: &FsPath) -> io::Result<Vec<StagingFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            files.extend(staging_files(&entry.path())?);
+        } else if kind.is_file() && is_staging(&entry.file_name()) {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let modified = metadata.modified()?;
+            files.push(StagingFile { path: entry.path(), bytes: metadata.len(), modified });
+        }
+    }
+    Ok(files)
+}
+
+fn is_staging(name: &OsStr) -> bool {
+    let suffix = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, suffix)| suffix);
+    suffix.is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
 /// Beside the target, so that link and rename stay within one file system.
 /// `LocalFileSystem` leaves names that end in `#<digits>` out of its listings.
 fn staging_path(target: &FsPath) -> PathBuf {
@@ -173,5 +206,8 @@ mod tests {
         fs::write(staging_path(&root.path().join("x.json")), "half").unwrap();
         let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
         assert!(listed.is_empty(), "{listed:?}");
+        store.put(&Path::from("data/y.json"), "whole".into()).await.unwrap();
+        let staged = staging_files(root.path()).unwrap();
+        assert_eq!(staged.iter().map(|file| file.bytes).collect::<Vec<_>>(), [4]);
     }
 }

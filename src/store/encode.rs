@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    new_null_array,
+    ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch,
+    StringArray, new_null_array,
 };
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -15,7 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use super::log::FORMAT;
-use super::schema::{EPOCHS, MODELS, TENSORS, values_field, weights_schema};
+use super::schema::{EPOCHS, MODELS, TENSORS, Table, row_bytes, values_field, weights_schema};
 use crate::arch::{Arch, Layout};
 use crate::error::{Error, Result};
 use crate::train::{Metrics, State, Trained};
@@ -98,8 +98,7 @@ pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    let ids = rows.first().zip(rows.last()).map(|(a, b)| (a.model.id, b.model.id));
-    encode(schema, [batch], narrow_properties(&[0]), ids, None)
+    encode(&Table::Models, &schema, [batch])
 }
 
 /// Table `epochs`, sorted by (`epoch`, `model_id`).
@@ -129,24 +128,24 @@ pub(super) fn epochs(trained: &[&Trained]) -> Result<Encoded> {
     });
     let columns = columns.collect();
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    encode(schema, [batch], narrow_properties(&[1, 0]), rows.ids(), rows.epochs()?)
+    encode(&Table::Epochs, &schema, [batch])
 }
 
 /// Table `weights_<arch>`, sorted by (`epoch`, `model_id`), in files of so many
 /// bytes before compression, or of one row; encoded one by one as they are asked
 /// for.
 pub(super) fn weights<'a>(
-    layout: &'a Layout,
+    arch: &'a Arch,
     trained: &[&'a Trained],
     file_bytes: usize,
 ) -> impl Iterator<Item = Result<Encoded>> + use<'a> {
+    let (table, layout) = (Table::Weights(arch.name().to_owned()), arch.layout());
     let row_bytes = layout.size() * size_of::<f32>();
     let of_file = States::sorted(trained).chunks(file_bytes / row_bytes.max(1));
     of_file.into_iter().map(move |rows| {
         let of_batch = rows.chunks(CHUNK_BYTES / row_bytes.max(1));
         let batches = of_batch.into_iter().map(|rows| weights_batch(layout, &rows));
-        let schema = weights_schema(layout);
-        encode(schema, batches, weight_properties()?, rows.ids(), rows.epochs()?)
+        encode(&table, &weights_schema(layout), batches)
     })
 }
 
@@ -190,8 +189,9 @@ pub(super) fn tensors(arch: &str, layout: &Layout) -> Result<Encoded> {
         text(&|row| format!("{:?}", rows[row].shape)),
         text(&|row| rows[row].kind.name().to_owned()),
     ];
-    let batch = record_batch(RecordBatch::try_new(TENSORS.arrow(), columns));
-    encode(TENSORS.arrow(), [batch], narrow_properties(&[0, 2]), None, None)
+    let schema = TENSORS.arrow();
+    let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
+    encode(&Table::Tensors, &schema, [batch])
 }
 
 /// The states of some models in the order of the files.
@@ -225,16 +225,6 @@ impl<'a> States<'a> {
             Arc::new(Int64Array::from(epochs.collect::<Result<Vec<_>>>()?)),
         ])
     }
-
-    fn ids(&self) -> Option<(i64, i64)> {
-        let ids = || self.0.iter().map(|(id, _)| *id);
-        ids().min().zip(ids().max())
-    }
-
-    fn epochs(&self) -> Result<Option<(i64, i64)>> {
-        let Some((first, last)) = self.0.first().zip(self.0.last()) else { return Ok(None) };
-        Ok(Some((integer(first.1.epoch)?, integer(last.1.epoch)?)))
-    }
 }
 
 fn integer<T: Copy + std::fmt::Display + TryInto<i64>>(value: T) -> Result<i64> {
@@ -249,29 +239,55 @@ fn record_batch(batch: arrow::error::Result<RecordBatch>) -> Result<RecordBatch>
     })
 }
 
-/// Row groups end between the `batches`, never inside one.
-fn encode(
-    schema: SchemaRef,
+/// Rows of `table`, in its order, as a file. Row groups end between the `batches`,
+/// never inside one.
+pub(super) fn encode(
+    table: &Table,
+    schema: &SchemaRef,
     batches: impl IntoIterator<Item = Result<RecordBatch>>,
-    properties: WriterPropertiesBuilder,
-    model_id: Option<(i64, i64)>,
-    epoch: Option<(i64, i64)>,
 ) -> Result<Encoded> {
     let failed = |error| Error::internal("cannot encode Parquet").with_source(error);
-    let (mut bytes, mut rows) = (Vec::new(), 0);
-    let writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties.build()));
+    let properties = match table {
+        Table::Weights(_) => weight_properties(table, schema)?,
+        _ => narrow_properties(table, schema),
+    };
+    let mut encoded = Encoded { bytes: Vec::new(), rows: 0, model_id: None, epoch: None };
+    let writer =
+        ArrowWriter::try_new(&mut encoded.bytes, Arc::clone(schema), Some(properties.build()));
     let mut writer = writer.map_err(failed)?;
     for batch in batches {
         let batch = batch?;
         writer.write(&batch).map_err(failed)?;
-        rows += batch.num_rows();
+        encoded.rows += batch.num_rows();
+        encoded.model_id = union(encoded.model_id, range(&batch, "model_id"));
+        encoded.epoch = union(encoded.epoch, range(&batch, "epoch"));
     }
     writer.close().map_err(failed)?;
-    Ok(Encoded { bytes, rows, model_id, epoch })
+    Ok(encoded)
 }
 
-fn properties(sorted_by: &[i32]) -> WriterPropertiesBuilder {
-    let sorting = sorted_by.iter().map(|&column_idx| SortingColumn {
+/// The rows an encoder should be given at a time.
+pub(super) fn rows_per_batch(schema: &Schema) -> usize {
+    (CHUNK_BYTES / row_bytes(schema).max(1)).max(1)
+}
+
+/// The smallest and the largest value of a key column, if the batch has it.
+pub(super) fn range(batch: &RecordBatch, key: &str) -> Option<(i64, i64)> {
+    let keys = batch.column_by_name(key)?.as_primitive_opt::<Int64Type>()?;
+    arrow::compute::min(keys).zip(arrow::compute::max(keys))
+}
+
+/// The range that covers both.
+pub(super) fn union(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    }
+}
+
+fn properties(table: &Table, schema: &Schema) -> WriterPropertiesBuilder {
+    let column = |key: &&str| i32::try_from(schema.index_of(key).ok()?).ok();
+    let sorting = table.sorted_by().iter().filter_map(column).map(|column_idx| SortingColumn {
         column_idx,
         descending: false,
         nulls_first: false,
@@ -284,17 +300,17 @@ fn properties(sorted_by: &[i32]) -> WriterPropertiesBuilder {
         .set_data_page_row_count_limit(KEY_PAGE_ROWS)
 }
 
-fn narrow_properties(sorted_by: &[i32]) -> WriterPropertiesBuilder {
-    properties(sorted_by).set_compression(Compression::ZSTD(ZstdLevel::default()))
+fn narrow_properties(table: &Table, schema: &Schema) -> WriterPropertiesBuilder {
+    properties(table, schema).set_compression(Compression::ZSTD(ZstdLevel::default()))
 }
 
 /// Weights are near random bits: a dictionary only grows them, statistics prune
 /// nothing, and splitting bytes lets zstd find the exponents (measured: 79 % of
 /// the raw size). The key columns, which come first, keep statistics and delta.
-fn weight_properties() -> Result<WriterPropertiesBuilder> {
+fn weight_properties(table: &Table, schema: &Schema) -> Result<WriterPropertiesBuilder> {
     let level = ZstdLevel::try_new(1)
         .map_err(|error| Error::internal("zstd level 1").with_source(error))?;
-    let builder = properties(&[1, 0])
+    let builder = properties(table, schema)
         .set_compression(Compression::ZSTD(level))
         .set_encoding(Encoding::BYTE_STREAM_SPLIT)
         .set_dictionary_enabled(false)
@@ -314,9 +330,8 @@ fn weight_properties() -> Result<WriterPropertiesBuilder> {
 mod tests {
     use super::*;
     use crate::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
-    use arrow::array::AsArray;
     use arrow::compute::concat_batches;
-    use arrow::datatypes::{Float32Type, Int64Type};
+    use arrow::datatypes::Float32Type;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     fn trained(seed: u64, epochs: usize, layout: &Layout) -> Trained {
@@ -355,7 +370,7 @@ mod tests {
         let row_bytes = 4 * layout.size();
         for (file_bytes, expected) in [(4 * row_bytes, vec![4, 4, 4, 2]), (1, vec![1; 14])] {
             let files: Vec<Encoded> =
-                weights(layout, &all, file_bytes).collect::<Result<_>>().unwrap();
+                weights(&arch, &all, file_bytes).collect::<Result<_>>().unwrap();
             assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), expected);
             let mut keys = Vec::new();
             for file in files {

@@ -47,6 +47,15 @@ pub(super) fn write(location: &Location, path: &Path, error: object_store::Error
     .with_source(error)
 }
 
+/// A failed removal of objects below `path`.
+pub(super) fn remove(location: &Location, path: &Path, error: object_store::Error) -> Error {
+    let reason = reason(&error);
+    let message = format!("cannot remove objects below `{path}` of store `{location}`: {reason}");
+    Error::new(Kind::Unavailable, message)
+        .with_hint("mend that and run the same command again")
+        .with_source(error)
+}
+
 /// The deepest cause, in one line: `No space left on device`.
 fn reason(error: &object_store::Error) -> String {
     let mut cause: &dyn StdError = error;

@@ -25,7 +25,8 @@ pub(super) async fn check(location: &Location) -> Result<()> {
         Ok(object) => {
             let bytes =
                 object.bytes().await.map_err(|e| failure::read(location, &paths::format(), e))?;
-            parse::<Format>(&location.path_of(&paths::format()), "store format", &bytes).map(drop)
+            let path = location.path_of(&paths::format());
+            parse::<Format>(&path, "store format", FORMAT, &bytes).map(drop)
         }
         Err(object_store::Error::NotFound { .. }) => Err(Error::not_found(format!(
             "no zoolake store at `{location}`"

@@ -5,10 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::schema::Table;
 use crate::error::{Error, Kind, Result};
 
-/// The version of the store format this zoolake writes, and the newest it reads.
+/// The version of the store format: that of stores and of data files, and of what
+/// the log says as long as no model is dropped.
 pub(super) const FORMAT: u32 = 1;
 
-/// One commit: what it added and removed. Version 1 of `log/*.json`.
+/// The version of log entries that drop models, and of logs folded behind them: to
+/// a program that knows 1 only, the models would still be there, and it could
+/// not train them again. It refuses 2 instead.
+pub(super) const FORMAT_OF_DROPS: u32 = 2;
+
+/// One commit: what it added and removed. Versions 1 and 2 of `log/*.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Format version of this object.
@@ -31,6 +37,9 @@ pub struct Entry {
     pub remove: Vec<String>,
     /// Ids of the models this commit adds.
     pub models: Vec<i64>,
+    /// Ids of the models this commit drops; only in version 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<i64>,
 }
 
 /// A Parquet file of a table, and what is known of it without opening it.
@@ -63,7 +72,7 @@ impl Entry {
 
     /// Reads the log object at `path`, which should be commit `version`.
     pub(super) fn from_json(path: &str, version: u64, bytes: &[u8]) -> Result<Self> {
-        let entry: Self = parse(path, "log entry", bytes)?;
+        let entry: Self = parse(path, "log entry", FORMAT_OF_DROPS, bytes)?;
         if entry.version != version {
             return Err(Error::corrupt(format!(
                 "log entry `{path}` says it is commit `{}`",
@@ -74,10 +83,17 @@ impl Entry {
     }
 }
 
-/// Parses a versioned JSON object of the store. `what` is its kind, in words.
+/// The version of what the log says, in the least a reader must know.
+pub(super) fn format(drops_models: bool) -> u32 {
+    if drops_models { FORMAT_OF_DROPS } else { FORMAT }
+}
+
+/// Parses a versioned JSON object of the store, of version `newest` or older. `what`
+/// is its kind, in words.
 pub(super) fn parse<T: serde::de::DeserializeOwned>(
     path: &str,
     what: &str,
+    newest: u32,
     bytes: &[u8],
 ) -> Result<T> {
     #[derive(Deserialize)]
@@ -88,11 +104,11 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(
         Error::corrupt(format!("{what} `{path}` is damaged: {error}")).with_source(error)
     };
     let Versioned { format } = serde_json::from_slice(bytes).map_err(damaged)?;
-    if format > FORMAT {
+    if format > newest {
         return Err(Error::new(
             Kind::Unsupported,
             format!(
-                "{what} `{path}` has format `{format}`, and this zoolake reads up to `{FORMAT}`"
+                "{what} `{path}` has format `{format}`, and this zoolake reads up to `{newest}`"
             ),
         )
         .with_hint("install a newer zoolake"));

@@ -1,8 +1,8 @@
 //! The store: immutable Parquet files and a commit log, on a local disk or an
 //! object store.
 //!
-//! Owns locations, object names, table schemas, the log, snapshots, writing and
-//! verification. It is the only module that knows object names. It does not
+//! Owns locations, object names, table schemas, the log, snapshots, writing,
+//! verification and housekeeping (compaction, vacuum, dropping zoos, copies). It is the only module that knows object names. It does not
 //! query: that is `scan` and `sql`.
 //!
 //! # What is stored where
@@ -12,6 +12,7 @@
 //! <root>/data/<table>/<unique>.parquet               immutable
 //! <root>/log/00000000000000000042.json               one per commit
 //! <root>/log/00000000000000000040.snapshot.json      the log folded up to there
+//! <root>/log/00000000000000000041.vacuumed.json      files removed up to there are gone
 //! <root>/work/<model id>/                            a long model in training (`train`)
 //! ```
 //!
@@ -20,8 +21,8 @@
 //! Data files are written first, under unique names; then the next log entry is
 //! created, and *creating* it (put-if-absent, which every supported store has)
 //! is the commit. Nothing is visible before, everything after. Two writers
-//! cannot create the same entry: the loser reads what the winner added, drops
-//! the models both have trained, and tries the next number. A killed writer
+//! cannot create the same entry: the loser reads what the winner did, makes of
+//! its own commit what is still to do, and tries the next number. A killed writer
 //! leaves at most files that no entry names.
 //!
 //! ```
@@ -32,8 +33,12 @@
 //! # Ok::<(), zoolake::Error>(()) }).unwrap();
 //! ```
 
+mod addition;
 mod clock;
+mod columns;
 mod commit;
+mod compaction;
+mod copy;
 mod durable;
 mod encode;
 mod failure;
@@ -41,16 +46,24 @@ mod format;
 mod location;
 mod log;
 mod paths;
+mod removal;
+mod rewrite;
 mod schema;
 mod snapshot;
+mod vacuum;
 mod verify;
 
-pub use commit::{Commit, Writer};
+pub use addition::Commit;
+pub use commit::Writer;
+pub use compaction::Compacted;
+pub use copy::{Copied, CopyProgress};
 pub use location::{CloudOptions, Location};
 pub use log::{DataFile, Entry};
+pub use removal::Dropped;
 pub use schema::{Column, ColumnType, EPOCHS, MODELS, TENSORS, Table, TableSchema};
-pub(crate) use schema::{values_field, weights_schema};
+pub(crate) use schema::{row_bytes, values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
+pub use vacuum::{Garbage, GarbageKind};
 pub use verify::{Finding, Report};
 
 use std::path::PathBuf;

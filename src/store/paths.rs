@@ -24,6 +24,11 @@ pub(super) fn folded(version: u64) -> Path {
     Path::from(format!("log/{version:020}.snapshot.json"))
 }
 
+/// Says that files removed by commit `version`, or before, are gone.
+pub(super) fn vacuumed(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.vacuumed.json"))
+}
+
 /// The folder of all data files.
 pub(super) fn data_folder() -> Path {
     Path::from("data")
@@ -43,6 +48,7 @@ pub(super) const WORK: &str = "work";
 pub(super) enum LogObject {
     Entry(u64),
     Folded(u64),
+    Vacuumed(u64),
 }
 
 /// Reads a log object's name; `None` for anything else that may lie there.
@@ -53,6 +59,8 @@ pub(super) fn parse_log(path: &Path) -> Option<LogObject> {
     };
     if let Some(digits) = name.strip_suffix(".snapshot.json") {
         version(digits).map(LogObject::Folded)
+    } else if let Some(digits) = name.strip_suffix(".vacuumed.json") {
+        version(digits).map(LogObject::Vacuumed)
     } else {
         version(name.strip_suffix(".json")?).map(LogObject::Entry)
     }
@@ -66,6 +74,7 @@ mod tests {
     fn log_names_read_back() {
         assert_eq!(parse_log(&entry(42)), Some(LogObject::Entry(42)));
         assert_eq!(parse_log(&folded(40)), Some(LogObject::Folded(40)));
+        assert_eq!(parse_log(&vacuumed(7)), Some(LogObject::Vacuumed(7)));
         assert_eq!(parse_log(&entry(u64::MAX)), Some(LogObject::Entry(u64::MAX)));
         for foreign in ["log/notes.txt", "log/42.json", "log/00000000000000000000.json"] {
             assert_eq!(parse_log(&Path::from(foreign)), None, "{foreign}");

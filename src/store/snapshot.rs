@@ -1,20 +1,20 @@
 //! A snapshot: the log folded up to one commit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
 
-use super::log::{DataFile, Entry, FORMAT, parse};
+use super::log::{self, DataFile, Entry, FORMAT_OF_DROPS, parse};
 use super::paths::{self, LogObject};
 use super::schema::Table;
 use super::{Location, failure};
 use crate::error::{Error, Kind, Result};
 
-/// How many log entries are read at the same time.
-const CONCURRENT_READS: usize = 16;
+/// How many log entries, or small files, are read at the same time.
+pub(super) const CONCURRENT_READS: usize = 16;
 
 /// The state of a store as of one commit: which files are in it, which models
 /// it has, and how it came about. It never changes, whatever is committed after.
@@ -41,6 +41,9 @@ pub struct CommitInfo {
     pub writer: String,
     /// Models added.
     pub models: u64,
+    /// Models dropped.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub models_dropped: u64,
     /// Files added.
     pub files_added: u64,
     /// Files removed.
@@ -49,7 +52,11 @@ pub struct CommitInfo {
     pub bytes_added: u64,
 }
 
-/// Version 1 of `log/*.snapshot.json`.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Versions 1 and 2 of `log/*.snapshot.json`.
 #[derive(Serialize, Deserialize)]
 struct Folded {
     format: u32,
@@ -85,14 +92,30 @@ impl Snapshot {
             }
         }
         snapshot.advance(location, target).await?;
+        snapshot.check_vacuumed(location, log.vacuumed).await?;
         Ok(snapshot)
+    }
+
+    /// Refuses a state whose files were removed, by a commit up to `vacuumed`, and
+    /// then from the disk.
+    async fn check_vacuumed(&self, location: &Location, vacuumed: u64) -> Result<()> {
+        let mut entries = entries(location, self.version + 1, vacuumed);
+        while let Some(entry) = entries.try_next().await? {
+            if entry.remove.iter().any(|path| self.has_file(path)) {
+                let (version, by) = (self.version, entry.version);
+                return Err(Error::not_found(format!(
+                    "commit `{version}` of store `{location}` was vacuumed: \
+                     files that commit `{by}` removed are gone"
+                ))
+                .with_hint(format!("`--at {vacuumed}` and later can be read")));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the entries after this snapshot up to `target` and folds them in.
     pub(super) async fn advance(&mut self, location: &Location, target: u64) -> Result<()> {
-        let mut entries = futures::stream::iter(self.version + 1..=target)
-            .map(|version| read_entry(location, version))
-            .buffered(CONCURRENT_READS);
+        let mut entries = entries(location, self.version + 1, target);
         while let Some(entry) = entries.try_next().await? {
             self.apply(&entry);
         }
@@ -107,6 +130,9 @@ impl Snapshot {
         for file in &entry.add {
             self.files.insert(file.path.clone(), Arc::new(file.clone()));
         }
+        for model in &entry.dropped {
+            self.models.remove(model);
+        }
         self.models.extend(&entry.models);
         self.history.push(CommitInfo {
             version: entry.version,
@@ -115,6 +141,7 @@ impl Snapshot {
             message: entry.message.clone(),
             writer: entry.writer.clone(),
             models: entry.models.len() as u64,
+            models_dropped: entry.dropped.len() as u64,
             files_added: entry.add.len() as u64,
             files_removed: entry.remove.len() as u64,
             bytes_added: entry.add.iter().map(|file| file.bytes).sum(),
@@ -128,7 +155,7 @@ impl Snapshot {
         models.sort_unstable();
         let files = self.files.values().map(|file| DataFile::clone(file)).collect();
         let folded = Folded {
-            format: FORMAT,
+            format: log::format(self.history.iter().any(|commit| commit.models_dropped > 0)),
             version: self.version,
             files,
             models,
@@ -142,7 +169,7 @@ impl Snapshot {
     pub(super) async fn read_folded(location: &Location, version: u64) -> Result<Self> {
         let path = paths::folded(version);
         let bytes = get(location, &path).await?;
-        let folded: Folded = parse(&location.path_of(&path), "snapshot", &bytes)?;
+        let folded: Folded = parse(&location.path_of(&path), "snapshot", FORMAT_OF_DROPS, &bytes)?;
         if folded.version != version {
             return Err(Error::corrupt(format!(
                 "snapshot `{}` says it is commit `{}`",
@@ -172,6 +199,26 @@ impl Snapshot {
     /// Number of models stored.
     pub fn num_models(&self) -> usize {
         self.models.len()
+    }
+
+    /// The ids of the models stored, in no order.
+    pub fn models(&self) -> impl Iterator<Item = i64> {
+        self.models.iter().copied()
+    }
+
+    /// Whether the file at `path` is in it.
+    pub(super) fn has_file(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// The files at those of `paths` that are in it.
+    pub(super) fn files_at(&self, paths: &[String]) -> Vec<Arc<DataFile>> {
+        paths.iter().filter_map(|path| self.files.get(path)).map(Arc::clone).collect()
+    }
+
+    /// The tables that have files, in order.
+    pub(super) fn tables(&self) -> BTreeSet<Table> {
+        self.files.values().map(|file| file.table.clone()).collect()
     }
 
     /// Every file, in the order of paths.
@@ -208,25 +255,41 @@ pub(super) struct LogListing {
     pub(super) newest: u64,
     /// Numbers of the folded logs, ascending.
     pub(super) folded: Vec<u64>,
+    /// Files that this commit removed, or one before it, may be gone; 0 if none are.
+    pub(super) vacuumed: u64,
 }
 
 impl LogListing {
     pub(super) async fn read(location: &Location) -> Result<Self> {
         let folder = paths::log();
         let mut objects = location.objects().list(Some(&folder));
-        let mut listing = Self { newest: 0, folded: Vec::new() };
+        let mut listing = Self { newest: 0, folded: Vec::new(), vacuumed: 0 };
         while let Some(object) =
             objects.try_next().await.map_err(|error| failure::read(location, &folder, error))?
         {
             match paths::parse_log(&object.location) {
                 Some(LogObject::Entry(version)) => listing.newest = listing.newest.max(version),
                 Some(LogObject::Folded(version)) => listing.folded.push(version),
+                Some(LogObject::Vacuumed(version)) => {
+                    listing.vacuumed = listing.vacuumed.max(version);
+                }
                 None => {}
             }
         }
         listing.folded.sort_unstable();
         Ok(listing)
     }
+}
+
+/// Reads the log entries of commits `first` to `last`.
+fn entries(
+    location: &Location,
+    first: u64,
+    last: u64,
+) -> impl Stream<Item = Result<Entry>> + Unpin {
+    futures::stream::iter(first..=last)
+        .map(|version| read_entry(location, version))
+        .buffered(CONCURRENT_READS)
 }
 
 /// Reads the log entry of commit `version`.

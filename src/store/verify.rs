@@ -3,21 +3,23 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 
-use super::log::DataFile;
+use super::columns::projection;
+use super::encode::{range, union};
+use super::log::{DataFile, Entry};
 use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
-use super::{Store, failure, paths};
-use crate::error::Result;
+use super::{Location, Store, failure, paths};
+use crate::arch::Arch;
+use crate::error::{Kind, Result};
 
 /// What verification found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,6 +34,8 @@ pub struct Report {
     pub bytes: u64,
     /// Data files that no commit names, left by writers that were killed or failed, or are still at work: harmless.
     pub unreferenced: usize,
+    /// Data files that a later commit removed, and that older snapshots still have.
+    pub superseded: usize,
     /// What is damaged; empty means the store is sound.
     pub findings: Vec<Finding>,
 }
@@ -54,15 +58,15 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Store {
-    /// Reads everything: every log entry, every folded log, every data file; and
-    /// checks that each model is there exactly once, with all its states.
+    /// Reads everything: every log entry, every folded log, every data file of the
+    /// newest snapshot; and checks that each model is there exactly once, with all
+    /// its states.
     ///
     /// # Errors
     /// Only if the store cannot be read; damage is reported, not returned.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
-        let Some(snapshot) = self.verify_log(&mut report).await? else { return Ok(report) };
-        report.version = snapshot.version();
+        let (snapshot, removed) = self.verify_log(&mut report).await?;
         report.models = snapshot.num_models();
         let mut states = States::default();
         for file in snapshot.files() {
@@ -77,7 +81,9 @@ impl Store {
             report.bytes += file.bytes;
         }
         report.findings.extend(states.check(&snapshot));
-        report.unreferenced = self.unreferenced(&snapshot).await?;
+        if snapshot.version() == report.version {
+            self.count_others(&snapshot, &removed, &mut report).await?;
+        }
         Ok(report)
     }
 
@@ -103,53 +109,58 @@ impl Store {
         None
     }
 
-    /// Folds the log entry by entry and compares with each folded log. `None` if
-    /// an entry is damaged: what follows it cannot be told.
-    async fn verify_log(&self, report: &mut Report) -> Result<Option<Snapshot>> {
+    /// Folds the log entry by entry and compares with each folded log. Returns the
+    /// newest state that can be told, and what its commits removed: behind a damaged
+    /// entry the next folded log leads on.
+    async fn verify_log(&self, report: &mut Report) -> Result<(Snapshot, HashSet<String>)> {
         let log = LogListing::read(&self.location).await?;
-        let mut snapshot = Snapshot::default();
+        report.version = log.newest;
+        let (mut snapshot, mut removed) = (Snapshot::default(), HashSet::new());
         for version in 1..=log.newest {
-            match read_entry(&self.location, version).await {
-                Ok(entry) => snapshot.apply(&entry),
-                Err(error) => {
-                    let problem = format!(
-                        "{error}; commits before it can be read with `--at {}`",
-                        version - 1
-                    );
-                    report.findings.push(Finding { place: format!("commit {version}"), problem });
-                    return Ok(None);
+            let place = format!("commit {version}");
+            if snapshot.version() == version - 1 {
+                match read_entry(&self.location, version).await {
+                    Ok(entry) => {
+                        let problem = misfit(&entry, &snapshot);
+                        report.findings.extend(problem.map(|problem| Finding { place, problem }));
+                        snapshot.apply(&entry);
+                        removed.extend(entry.remove);
+                    }
+                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                    Err(error) => {
+                        let before = version - 1;
+                        let problem =
+                            format!("{error}; commits before it can be read with `--at {before}`");
+                        report.findings.push(Finding { place, problem });
+                    }
                 }
             }
             if log.folded.contains(&version) {
+                let told = snapshot.version() == version;
                 let problem = match Snapshot::read_folded(&self.location, version).await {
-                    Ok(folded) if folded == snapshot => continue,
-                    Ok(_) => "differs from the log it folds".to_owned(),
+                    Ok(folded) if told && folded != snapshot => {
+                        "differs from the log it folds".to_owned()
+                    }
+                    Ok(folded) => {
+                        snapshot = folded;
+                        continue;
+                    }
+                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
                     Err(error) => error.to_string(),
                 };
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
             }
         }
-        Ok(Some(snapshot))
+        Ok((snapshot, removed))
     }
 
     /// Checks one file against what the log says of it, and returns its keys, or
     /// what is wrong with it.
     async fn verify_file(&self, file: &DataFile) -> Result<Result<Vec<RecordBatch>, String>> {
-        let path = Path::from(file.path.as_str());
-        let bytes = match async { self.objects().get(&path).await?.bytes().await }.await {
+        let bytes = match read(&self.location, file).await? {
             Ok(bytes) => bytes,
-            Err(object_store::Error::NotFound { .. }) => {
-                return Ok(Err(format!("is missing; {}", affected(file))));
-            }
-            Err(error) => return Err(failure::read(&self.location, &path, error)),
+            Err(problem) => return Ok(Err(problem)),
         };
-        if bytes.len() as u64 != file.bytes {
-            return Ok(Err(wrong_size(bytes.len() as u64, file)));
-        }
-        if sha256(&bytes) != file.sha256 {
-            let problem = "has been altered: its SHA-256 is not the one committed";
-            return Ok(Err(format!("{problem}; {}", affected(file))));
-        }
         let batches = match read_keys(bytes) {
             Ok(batches) => batches,
             Err(error) => return Ok(Err(format!("{error}; {}", affected(file)))),
@@ -158,20 +169,80 @@ impl Store {
         if rows as u64 != file.rows {
             return Ok(Err(format!("has `{rows}` rows instead of `{}`", file.rows)));
         }
+        for (key, logged) in [("model_id", file.model_id), ("epoch", file.epoch)] {
+            let range = batches.iter().map(|batch| range(batch, key)).fold(None, union);
+            if logged.is_some() && logged != range {
+                return Ok(Err(format!(
+                    "has another range of `{key}` than the log says: queries miss rows; {}",
+                    affected(file)
+                )));
+            }
+        }
         Ok(Ok(batches))
     }
 
-    async fn unreferenced(&self, snapshot: &Snapshot) -> Result<usize> {
+    /// Counts the data files that are not in `snapshot`.
+    async fn count_others(
+        &self,
+        snapshot: &Snapshot,
+        removed: &HashSet<String>,
+        report: &mut Report,
+    ) -> Result<()> {
         let folder = paths::data_folder();
         let live: HashSet<&str> = snapshot.files().map(|file| file.path.as_str()).collect();
-        let objects: Vec<_> = self
-            .objects()
-            .list(Some(&folder))
-            .try_collect()
+        let mut objects = self.objects().list(Some(&folder));
+        while let Some(object) = objects
+            .try_next()
             .await
-            .map_err(|error| failure::read(&self.location, &folder, error))?;
-        Ok(objects.iter().filter(|object| !live.contains(object.location.as_ref())).count())
+            .map_err(|error| failure::read(&self.location, &folder, error))?
+        {
+            let path = object.location.as_ref();
+            if !live.contains(path) {
+                let was_removed = removed.contains(path);
+                report.superseded += usize::from(was_removed);
+                report.unreferenced += usize::from(!was_removed);
+            }
+        }
+        Ok(())
     }
+}
+
+/// What is wrong with `entry` on top of `snapshot`; damage of this kind is another
+/// program's, or ours.
+fn misfit(entry: &Entry, snapshot: &Snapshot) -> Option<String> {
+    if let Some(path) = entry.remove.iter().find(|path| !snapshot.has_file(path)) {
+        return Some(format!("removes `{path}`, which was not there"));
+    }
+    if let Some(id) = entry.dropped.iter().find(|id| !snapshot.has_model(**id)) {
+        return Some(format!("drops model `{id}`, which was not there"));
+    }
+    let dropped: HashSet<&i64> = entry.dropped.iter().collect();
+    let is_there = |id: &&i64| snapshot.has_model(**id) && !dropped.contains(id);
+    let id = entry.models.iter().find(is_there)?;
+    Some(format!("adds model `{id}`, which was there already"))
+}
+
+/// The bytes of a file, or what is wrong with them.
+pub(super) async fn read(
+    location: &Location,
+    file: &DataFile,
+) -> Result<std::result::Result<Bytes, String>> {
+    let path = Path::from(file.path.as_str());
+    let bytes = match async { location.objects().get(&path).await?.bytes().await }.await {
+        Ok(bytes) => bytes,
+        Err(object_store::Error::NotFound { .. }) => {
+            return Ok(Err(format!("is missing; {}", affected(file))));
+        }
+        Err(error) => return Err(failure::read(location, &path, error)),
+    };
+    if bytes.len() as u64 != file.bytes {
+        return Ok(Err(wrong_size(bytes.len() as u64, file)));
+    }
+    if sha256(&bytes) != file.sha256 {
+        let problem = "has been altered: its SHA-256 is not the one committed";
+        return Ok(Err(format!("{problem}; {}", affected(file))));
+    }
+    Ok(Ok(bytes))
 }
 
 fn affected(file: &DataFile) -> String {
@@ -182,14 +253,12 @@ fn wrong_size(bytes: u64, file: &DataFile) -> String {
     format!("has `{bytes}` bytes instead of `{}`; {}", file.bytes, affected(file))
 }
 
-/// The columns `model_id`, `epoch` and `epochs` of a Parquet file, those it has.
+/// The columns of a Parquet file that say what its rows are about, those it has.
 fn read_keys(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, parquet::errors::ParquetError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    let wanted = |name: &str| ["model_id", "epoch", "epochs"].contains(&name);
-    let fields = builder.schema().fields();
-    let roots = (0..fields.len()).filter(|&index| wanted(fields[index].name()));
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.collect::<Vec<_>>());
-    let batches = builder.with_projection(mask).build()?;
+    let names = ["model_id", "epoch", "epochs", "arch"];
+    let columns = projection(builder.schema(), builder.parquet_schema(), &names);
+    let batches = builder.with_projection(columns).build()?;
     batches.map(|batch| Ok(batch?)).collect()
 }
 
@@ -200,6 +269,8 @@ struct States {
     models: HashMap<i64, (usize, i64)>,
     /// Rows per model and epoch, for `epochs` and each `weights_<arch>` together.
     states: BTreeMap<&'static str, HashMap<(i64, i64), usize>>,
+    /// Rows of `tensors` per architecture.
+    tensors: HashMap<String, usize>,
     /// A file could not be read, so that missing rows are no news.
     incomplete: bool,
 }
@@ -210,6 +281,13 @@ impl States {
             let column = |name: &str| {
                 batch.column_by_name(name).and_then(|array| array.as_primitive_opt::<Int64Type>())
             };
+            if *table == Table::Tensors {
+                let archs = batch.column_by_name("arch").and_then(|array| array.as_string_opt());
+                let archs: Option<&StringArray> = archs;
+                for arch in archs.into_iter().flatten().flatten() {
+                    *self.tensors.entry(arch.to_owned()).or_default() += 1;
+                }
+            }
             let Some(ids) = column("model_id") else { continue };
             match table {
                 Table::Models => {
@@ -257,9 +335,9 @@ impl States {
                 format!("has `{}` models, and the log `{}`", stored.len(), snapshot.num_models());
             findings.push(finding("models", problem));
         }
-        for (table, counts) in &self.states {
+        for table in ["epochs", "weights"] {
             let mut states: HashMap<i64, i64> = HashMap::new();
-            for (id, _) in counts.keys() {
+            for (id, _) in self.states.get(table).into_iter().flat_map(HashMap::keys) {
                 *states.entry(*id).or_default() += 1;
             }
             for (id, (_, expected)) in &self.models {
@@ -269,6 +347,16 @@ impl States {
                         format!("model `{id}` has `{found}` states instead of `{expected}`");
                     findings.push(finding(table, problem));
                 }
+            }
+        }
+        for name in snapshot.archs() {
+            let found = self.tensors.get(&name).copied().unwrap_or(0);
+            // Those that only a later zoolake knows are left alone.
+            let Ok(arch) = Arch::by_name(&name) else { continue };
+            let expected = arch.layout().tensors().len();
+            if found != expected {
+                let problem = format!("has `{found}` tensors of `{name}` instead of `{expected}`");
+                findings.push(finding("tensors", problem));
             }
         }
         findings

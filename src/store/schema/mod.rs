@@ -90,6 +90,16 @@ impl TableSchema {
     }
 }
 
+/// Bytes of one row in memory: eight for a scalar, a text included, four for each
+/// value of a vector.
+pub(crate) fn row_bytes(schema: &Schema) -> usize {
+    let bytes = |data_type: &DataType| match data_type {
+        DataType::FixedSizeList(_, length) => usize::try_from(*length).unwrap_or(0) * 4,
+        _ => 8,
+    };
+    schema.fields().iter().map(|field| bytes(field.data_type())).sum()
+}
+
 /// A column that is never NULL.
 const fn required(name: &'static str, data_type: ColumnType, doc: &'static str) -> Column {
     Column { name, data_type, nullable: false, doc }

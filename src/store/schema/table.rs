@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
+
+use super::{EPOCHS, MODELS, TENSORS, weights_schema};
+use crate::arch::Arch;
 
 const WEIGHTS: &str = "weights_";
 
@@ -20,6 +24,29 @@ pub enum Table {
     Weights(String),
     /// A table of a later zoolake, which this one leaves alone.
     Other(String),
+}
+
+impl Table {
+    /// Its columns; `None` for a table that only a later zoolake knows.
+    pub(crate) fn schema(&self) -> Option<SchemaRef> {
+        match self {
+            Self::Models => Some(MODELS.arrow()),
+            Self::Epochs => Some(EPOCHS.arrow()),
+            Self::Tensors => Some(TENSORS.arrow()),
+            Self::Weights(arch) => Some(weights_schema(Arch::by_name(arch).ok()?.layout())),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The columns by which rows are sorted inside a file.
+    pub(crate) fn sorted_by(&self) -> &'static [&'static str] {
+        match self {
+            Self::Models => &["model_id"],
+            Self::Epochs | Self::Weights(_) => &["epoch", "model_id"],
+            Self::Tensors => &["arch", "position"],
+            Self::Other(_) => &[],
+        }
+    }
 }
 
 impl From<String> for Table {

@@ -1,0 +1,109 @@
+//! `zoolake copy`: a snapshot in another store.
+
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::display::{bytes, count};
+use super::place::Cloud;
+use super::progress::note;
+use super::signal;
+use super::stdout::print;
+use crate::error::{Error, Kind, Result};
+use crate::store::CopyProgress;
+
+/// Copy a store to another place
+///
+/// Copies the newest snapshot, or that of `--at`, in one commit; to a store that has some of its
+/// models already, those that it lacks. Every file is compared with its checksum on the way. An
+/// interrupted copy goes on where it stopped.
+#[derive(Debug, Args)]
+pub(super) struct Copy {
+    /// The store to copy: a folder, `s3://bucket/path`, `gs://bucket/path` or `az://container/path`
+    from: String,
+
+    /// Where to: the same kinds of places; created if it is not there
+    to: String,
+
+    #[command(flatten)]
+    cloud: Cloud,
+
+    /// Copy the store as it was after commit N; `zoolake log` lists them
+    #[arg(long, value_name = "N")]
+    at: Option<u64>,
+}
+
+impl Copy {
+    pub(super) async fn run(self) -> Result<()> {
+        let source = self.cloud.open(&self.from).await?;
+        let snapshot = match self.at {
+            Some(version) => source.snapshot_at(version).await?,
+            None => source.snapshot().await?,
+        };
+        let target = self.cloud.open_or_create(&self.to).await?;
+        let shown = Shown::new();
+        let watch = |progress| shown.update(progress);
+        let copied = tokio::select! {
+            copied = source.copy_to(&target, &snapshot, &watch) => copied,
+            () = signal::stopped() => Err(interrupted(&self.to)),
+        };
+        shown.bar.finish_and_clear();
+        let copied = copied?;
+        if copied.files == 0 {
+            return print(&format!(
+                "nothing to copy: `{}` lacks none of {}\n",
+                self.to,
+                count(snapshot.num_models(), "model")
+            ));
+        }
+        print(&format!(
+            "copied {}: {}, {}; `{}` is at commit {}\n",
+            count(copied.models, "model"),
+            count(copied.files, "file"),
+            bytes(copied.bytes),
+            self.to,
+            copied.version
+        ))
+    }
+}
+
+fn interrupted(to: &str) -> Error {
+    Error::new(Kind::Interrupted, format!("interrupted: `{to}` does not have the copy yet"))
+        .with_hint("run the same command again to go on")
+}
+
+/// Shows how far a copy is: a bar on a terminal.
+struct Shown {
+    bar: ProgressBar,
+    begun: OnceLock<()>,
+}
+
+impl Shown {
+    fn new() -> Self {
+        let target = match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let template = "copying [{bar:32}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { bar, begun: OnceLock::new() }
+    }
+
+    fn update(&self, progress: CopyProgress) {
+        self.begun.get_or_init(|| {
+            let (files, size) = (count(progress.total_files, "file"), progress.total_bytes);
+            self.bar.suspend(|| note(&format!("copying {files}, {}", bytes(size))));
+        });
+        self.bar.set_length(progress.total_bytes);
+        self.bar.set_position(progress.bytes);
+        if progress.files == progress.total_files && progress.already_there > 0 {
+            let there = count(progress.already_there, "file");
+            self.bar.suspend(|| note(&format!("{there} of them were there already")));
+        }
+    }
+}

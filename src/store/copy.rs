@@ -1,0 +1,208 @@
+//! Copies of a snapshot in another store, wherever either is.
+//!
+//! Files keep their names, which nobody else has. So an interrupted copy goes on where
+//! it stopped: a file that is there already, byte for byte, is not sent again. A
+//! target that has some of the models gets the others; files that hold both are
+//! written anew there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
+use super::commit::{self, Draft, NewFiles, Proposal};
+use super::log::DataFile;
+use super::rewrite::{Owner, Share, read, rewrite, share};
+use super::schema::Table;
+use super::snapshot::{CONCURRENT_READS, Snapshot};
+use super::{Location, Store, failure, verify};
+use crate::error::{Error, Kind, Result};
+
+/// Files sent at the same time, each in memory.
+const CONCURRENT_FILES: usize = 4;
+
+/// What a copy did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// The newest commit of the target now.
+    pub version: u64,
+    /// Models it got.
+    pub models: usize,
+    /// Files it got, with those that an interrupted copy had sent before.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CopyProgress {
+    /// Files done.
+    pub files: usize,
+    /// Files in all.
+    pub total_files: usize,
+    /// Bytes done, as they are in the source.
+    pub bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+    /// Files that were there already.
+    pub already_there: usize,
+}
+
+impl Store {
+    /// Commits to `target` the models of `snapshot`, one of this store's, that it
+    /// lacks, and tells `watch` after every file how far it is.
+    ///
+    /// # Errors
+    /// `Corrupt` if a file is not as it was committed: damage is not copied. After
+    /// any failure the target is as it was, and calling again does the rest.
+    pub async fn copy_to(
+        &self,
+        target: &Store,
+        snapshot: &Snapshot,
+        watch: &(dyn Fn(CopyProgress) + Sync),
+    ) -> Result<Copied> {
+        let mut writer = target.writer().await?;
+        let transfer = Transfer { source: &self.location, snapshot, watch };
+        let committed = writer.propose(&transfer).await?;
+        let version = writer.snapshot().version();
+        Ok(committed.map_or(Copied { version, models: 0, files: 0, bytes: 0 }, |committed| {
+            let add = &committed.entry.add;
+            let bytes = add.iter().map(|file| file.bytes).sum();
+            Copied { version, models: committed.entry.models.len(), files: add.len(), bytes }
+        }))
+    }
+}
+
+/// Brings what a store lacks of a snapshot of another.
+struct Transfer<'a> {
+    source: &'a Location,
+    snapshot: &'a Snapshot,
+    watch: &'a (dyn Fn(CopyProgress) + Sync),
+}
+
+#[async_trait]
+impl Proposal for Transfer<'_> {
+    async fn draft(&self, target: &Snapshot, files: &mut NewFiles<'_>) -> Result<Option<Draft>> {
+        let (models, layouts) = (self.models(target), self.layouts(target));
+        let wanted = |owner: Owner<'_>| match owner {
+            Owner::Model(id) => models.contains(&id),
+            Owner::Arch(arch) => layouts.iter().any(|layout| layout == arch),
+        };
+        let (whole, mixed) = self.wanted_files(target, &models, &wanted).await?;
+        if whole.is_empty() && mixed.is_empty() {
+            return Ok(None);
+        }
+        let mut progress = CopyProgress {
+            total_files: whole.len() + mixed.len(),
+            total_bytes: whole.iter().chain(&mixed).map(|file| file.bytes).sum(),
+            ..CopyProgress::default()
+        };
+        let from = format!("{} at {}", self.source, self.snapshot.version());
+        let mut draft = Draft {
+            operation: "copy".to_owned(),
+            message: format!("copy {from}: {}", commit::models(models.len())),
+            add: whole.iter().map(|file| DataFile::clone(file)).collect(),
+            models: models.iter().copied().collect(),
+            ..Draft::default()
+        };
+        let mut done = |file: &DataFile, sent: bool| {
+            progress.files += 1;
+            progress.bytes += file.bytes;
+            progress.already_there += usize::from(!sent);
+            (self.watch)(progress);
+        };
+        let (from, to) = (self.source, files.location());
+        let mut sends = futures::stream::iter(whole)
+            .map(|file| async move { send(from, to, &file).await.map(|sent| (file, sent)) })
+            .buffer_unordered(CONCURRENT_FILES);
+        while let Some((file, sent)) = sends.try_next().await? {
+            done(&file, sent);
+        }
+        drop(sends);
+        for file in mixed {
+            let table = file.table.clone();
+            let only = std::slice::from_ref(&file);
+            if let Some(rows) = rewrite(self.source, &table, only, &wanted).await? {
+                draft.add.push(files.write(&table, rows).await?);
+            }
+            done(&file, true);
+        }
+        draft.layouts = layouts;
+        Ok(Some(draft))
+    }
+
+    /// As long as the target lacks the same.
+    fn holds(&self, draft: &Draft, target: &Snapshot) -> bool {
+        self.models(target).into_iter().eq(draft.models.iter().copied())
+            && self.layouts(target) == draft.layouts
+    }
+}
+
+impl Transfer<'_> {
+    /// Models that `target` lacks.
+    fn models(&self, target: &Snapshot) -> BTreeSet<i64> {
+        self.snapshot.models().filter(|id| !target.has_model(*id)).collect()
+    }
+
+    /// Architectures whose layout `target` lacks.
+    fn layouts(&self, target: &Snapshot) -> Vec<String> {
+        let there = target.archs();
+        self.snapshot.archs().into_iter().filter(|arch| !there.contains(arch)).collect()
+    }
+
+    /// The files to send as they are, and those of which some rows are wanted.
+    async fn wanted_files(
+        &self,
+        target: &Snapshot,
+        models: &BTreeSet<i64>,
+        wanted: &(dyn Fn(Owner<'_>) -> bool + Sync),
+    ) -> Result<(Vec<Arc<DataFile>>, Vec<Arc<DataFile>>)> {
+        // Then no file has to be looked into, but those of layouts.
+        let lacks_all = models.len() == self.snapshot.num_models();
+        let lacking = self.snapshot.files().filter(|file| !target.has_file(&file.path));
+        let files: Vec<Arc<DataFile>> = lacking.map(Arc::clone).collect();
+        let mut shares = futures::stream::iter(files)
+            .map(|file| async move {
+                if lacks_all && file.table != Table::Tensors {
+                    return Ok((file, Share::All));
+                }
+                share(self.source, &file, wanted).await.map(|share| (file, share))
+            })
+            .buffered(CONCURRENT_READS);
+        let (mut whole, mut mixed) = (Vec::new(), Vec::new());
+        while let Some((file, share)) = shares.try_next().await? {
+            match (share, &file.table) {
+                (Share::All, _) => whole.push(file),
+                (Share::None, _) => {}
+                (Share::Some, Table::Other(name)) => {
+                    let message = format!("table `{name}` was written by a newer zoolake");
+                    return Err(Error::new(Kind::Unsupported, message)
+                        .with_hint("install it, or copy to an empty place"));
+                }
+                (Share::Some, _) => mixed.push(file),
+            }
+        }
+        Ok((whole, mixed))
+    }
+}
+
+/// Sends a file, unless it is there already; says which.
+async fn send(from: &Location, to: &Location, file: &DataFile) -> Result<bool> {
+    let path = Path::from(file.path.as_str());
+    match to.objects().head(&path).await {
+        // Only then is it worth reading.
+        Ok(object) if object.size == file.bytes && verify::read(to, file).await?.is_ok() => {
+            return Ok(false);
+        }
+        Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+        Err(error) => return Err(failure::read(to, &path, error)),
+    }
+    let bytes = read(from, file).await?;
+    let put = to.objects().put(&path, bytes.into()).await;
+    put.map_err(|error| failure::write(to, &path, error))?;
+    Ok(true)
+}
