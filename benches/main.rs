@@ -2,11 +2,13 @@
 //!
 //! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
 //! what they are compared with. With `--steps …` it measures training once, for
-//! `python/bench_training.py`.
+//! `python/bench_training.py`, and with `--statistics …` a query once, for
+//! `python/bench_statistics.py`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails shall panic")]
-#![expect(clippy::print_stdout, reason = "what `--steps` measured is for a script")]
+#![expect(clippy::print_stdout, reason = "what is measured once is for a script")]
 
+mod stats;
 mod train;
 
 use criterion::{Criterion, Throughput, criterion_group};
@@ -117,15 +119,17 @@ fn queries(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, train::training, commit, queries);
+criterion_group!(benches, train::training, commit, queries, stats::statistics);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    match arguments.iter().position(|argument| argument == "--steps") {
-        Some(at) => train::measure(&arguments[at + 1..]),
-        None => {
-            benches();
-            Criterion::default().configure_from_args().final_summary();
-        }
+    let after = |flag| arguments.iter().position(|argument| argument == flag).map(|at| at + 1);
+    if let Some(from) = after("--steps") {
+        train::measure(&arguments[from..]);
+    } else if let Some(from) = after("--statistics") {
+        stats::measure(&arguments[from..]);
+    } else {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
     }
 }
