@@ -26,7 +26,9 @@ struct Memory {
 
 impl Memory {
     fn new(batches: Vec<RecordBatch>) -> Self {
-        let config = SessionConfig::new().with_target_partitions(1);
+        let mut config = SessionConfig::new().with_target_partitions(1);
+        // As in a session of a store.
+        config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
         let context = SessionContext::new_with_config(config);
         for function in zoolake::sql::functions() {
             context.register_udf(function);

@@ -131,7 +131,8 @@ class DuckDB(Engine):
             "mean": "list_avg(x)",
             "var": "list_var_pop(x)",
             "stddev": "list_stddev_pop(x)",
-            "skewness": "list_aggregate(x, 'skewness')",
+            # DuckDB's is that of a sample.
+            "skewness": "list_aggregate(x, 'skewness') * (len(x) - 2) / sqrt(len(x) * (len(x) - 1))",
             "kurtosis": "list_aggregate(x, 'kurtosis_pop')",
             "l1_norm": "list_sum(list_transform(x, lambda v: abs(v)))",
             "l2_norm": "sqrt(list_inner_product(x, x))",
