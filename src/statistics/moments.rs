@@ -102,15 +102,15 @@ impl Passes<'_> {
         let n = vector.len() as f64;
         let mut moments = Moments { n, ..Moments::default() };
         let central = wanted.variance || wanted.higher;
-        let [sum] = match wanted.norms {
-            true => {
-                let terms = |x| [x, simd.abs_f64s(x), simd.mul_f64s(x, x)];
-                let [sum, absolute, squares] = sums.of(vector, 0.0, terms);
-                (moments.absolute, moments.squares) = (absolute, squares);
-                [sum]
-            }
-            false if wanted.mean || central => sums.of(vector, 0.0, |x| [x]),
-            false => [0.0],
+        let sum = if wanted.norms {
+            let terms = |x| [x, simd.abs_f64s(x), simd.mul_f64s(x, x)];
+            let [sum, absolute, squares] = sums.of(vector, 0.0, terms);
+            (moments.absolute, moments.squares) = (absolute, squares);
+            sum
+        } else if wanted.mean || central {
+            sums.of(vector, 0.0, |x| [x])[0]
+        } else {
+            0.0
         };
         moments.mean = sum / n;
         let mean = simd.splat_f64s(moments.mean);
@@ -228,8 +228,7 @@ mod tests {
 
     #[test]
     fn nan_and_infinity_are_not_hidden() {
-        for (_, vector) in [("NaN", [1.0, f32::NAN, 2.0]), ("infinity", [1.0, f32::INFINITY, 2.0])]
-        {
+        for vector in [[1.0, f32::NAN, 2.0], [1.0, f32::INFINITY, 2.0]] {
             assert!(get(&vector, Statistic::Variance).unwrap().is_nan());
             assert!(get(&vector, Statistic::Skewness).unwrap().is_nan());
         }
