@@ -2,12 +2,15 @@
 //!
 //! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
 //! what they are compared with. With `--steps …` it measures training once, for
-//! `python/bench_training.py`, and with `--sql …` a query, for `python/bench_scan.py`.
+//! `python/bench_training.py`, with `--sql …` a query over a store, for
+//! `python/bench_scan.py` and others, and with `--statistics …` one over vectors in
+//! memory, for `python/bench_statistics.py`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails shall panic")]
-#![expect(clippy::print_stdout, reason = "what was measured is for a script")]
+#![expect(clippy::print_stdout, reason = "what is measured once is for a script")]
 
 mod scan;
+mod stats;
 mod train;
 
 use criterion::{Criterion, Throughput, criterion_group};
@@ -118,7 +121,7 @@ fn queries(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, train::training, commit, queries);
+criterion_group!(benches, train::training, commit, queries, stats::statistics);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -126,12 +129,14 @@ fn main() {
         let at = arguments.iter().position(|argument| argument == name)?;
         Some(&arguments[at + 1..])
     };
-    match (behind("--steps"), behind("--sql")) {
-        (Some(arguments), _) => train::measure(arguments),
-        (_, Some(arguments)) => scan::measure(arguments),
-        (None, None) => {
-            benches();
-            Criterion::default().configure_from_args().final_summary();
-        }
+    if let Some(arguments) = behind("--steps") {
+        train::measure(arguments);
+    } else if let Some(arguments) = behind("--sql") {
+        scan::measure(arguments);
+    } else if let Some(arguments) = behind("--statistics") {
+        stats::measure(arguments);
+    } else {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
     }
 }

@@ -342,7 +342,10 @@ def statistics_sql(table: str, tensor: str) -> str:
     functions = {
         "mean": "mean",
         "var": "var",
+        "var_samp": "var_samp",
         "stddev": "stddev",
+        "skewness": "skewness",
+        "kurtosis": "kurtosis",
         "min": "min",
         "max": "max",
         "l1": "l1_norm",
@@ -499,6 +502,15 @@ def check_statistics(checks: Checks, what: str, vectors: np.ndarray, answers: li
         checks.close(
             f"{what}: standard deviation", x.std(axis=1), zoolake("stddev"), np.sqrt(square)
         )
+        sample = x.var(axis=1, ddof=1) if size > 1 else np.full(len(x), math.nan)
+        checks.close(f"{what}: sample variance", sample, zoolake("var_samp"), square)
+        deviations = x - x.mean(axis=1, keepdims=True)
+        # Equal values have no shape, whatever rounding leaves of their variance.
+        flat = x.min(axis=1) == x.max(axis=1)
+        variance = np.where(flat, math.nan, x.var(axis=1))
+        for name, power, normal in [("skewness", 3, 0), ("kurtosis", 4, 3)]:
+            shape = (deviations**power).mean(axis=1) / variance ** (power / 2) - normal
+            checks.close(f"{what}: {name}", shape, zoolake(name), np.ones(len(x)))
         checks.close(f"{what}: L1 norm", magnitude, zoolake("l1"), magnitude)
         checks.close(f"{what}: L2 norm", np.sqrt((x * x).sum(axis=1)), zoolake("l2"), magnitude)
         quantiles = np.quantile(x, QUANTILES, axis=1)

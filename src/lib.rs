@@ -38,6 +38,7 @@ pub mod error;
 mod random;
 pub mod scan;
 pub mod sql;
+mod statistics;
 pub mod store;
 pub mod train;
 pub mod zoo;

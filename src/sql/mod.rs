@@ -8,8 +8,9 @@ mod diagnostic;
 mod functions;
 mod named;
 mod session;
+mod shared_statistics;
 mod views;
 
-pub use functions::all as functions;
+pub use functions::{all as functions, windows as window_functions};
 pub use named::{NamedQuery, Parameter, ParameterType, named_queries};
 pub use session::{Rows, Session};

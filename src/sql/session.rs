@@ -12,11 +12,12 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt};
 
-use super::{diagnostic, functions, views};
+use super::{diagnostic, functions, shared_statistics, views};
 use crate::error::{Error, Kind, Result, panicked};
 use crate::scan;
 use crate::store::{Snapshot, Store};
@@ -40,11 +41,18 @@ pub struct Rows {
 impl Session {
     /// A session over `snapshot` of `store`.
     pub async fn new(store: &Store, snapshot: &Snapshot) -> Result<Self> {
-        let context = SessionContext::new_with_config(config());
+        let state = SessionStateBuilder::new_with_default_features()
+            .with_config(config())
+            .with_optimizer_rules(shared_statistics::rules())
+            .build();
+        let context = SessionContext::new_with_state(state);
         let url = scan::store_url()?;
         context.register_object_store(url.as_ref(), Arc::clone(store.objects()));
         for function in functions::all() {
             context.register_udf(function);
+        }
+        for function in functions::windows() {
+            context.register_udwf(function);
         }
         let session = Self { context, store: store.clone(), snapshot: Arc::new(snapshot.clone()) };
         for (name, table) in scan::tables(snapshot)? {
@@ -179,7 +187,7 @@ impl From<RecordBatch> for Rows {
     }
 }
 
-fn config() -> SessionConfig {
+pub(super) fn config() -> SessionConfig {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut config =
         SessionConfig::new().with_information_schema(true).with_target_partitions(threads);
@@ -194,6 +202,8 @@ fn config() -> SessionConfig {
     // Statistics come from the log. Collecting them from files would reserve
     // memory by the width of a value, which for weights is megabytes.
     options.execution.collect_statistics = false;
+    // Pushed down, each field of what `vector_statistics` yields would compute all of them.
+    options.optimizer.enable_leaf_expression_pushdown = false;
     // Text stays Utf8 on its way to files that other tools read.
     options.execution.parquet.schema_force_view_types = false;
     config

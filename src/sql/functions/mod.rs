@@ -9,6 +9,7 @@
 mod concat;
 mod cosine_distance;
 mod dot;
+mod kurtosis;
 mod l1_norm;
 mod l2_distance;
 mod l2_norm;
@@ -17,27 +18,43 @@ mod max;
 mod mean;
 mod min;
 mod number;
+mod path;
 mod quantile;
 mod quantiles;
+mod sample_variance;
+mod skewness;
+mod start_distance;
+mod statistics;
 mod stddev;
+mod step_distance;
 mod variance;
 mod vector;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use datafusion::logical_expr::{Documentation, ScalarUDF};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Documentation, Expr, ScalarUDF, WindowUDF};
 
+use self::number::Number;
+use self::quantile::Quantile;
 use crate::error::{Error, Result};
+use crate::statistics::Statistic;
+
+pub(super) use self::statistics::udf as statistics;
 
 /// Table `functions`: name, syntax and description of every function.
 pub(super) fn table() -> Result<RecordBatch> {
-    let functions = all();
+    let (scalars, windows) = (all(), windows());
+    let mut functions: Vec<(&str, Option<&Documentation>)> = Vec::new();
+    functions.extend(scalars.iter().map(|udf| (udf.name(), udf.documentation())));
+    functions.extend(windows.iter().map(|udwf| (udwf.name(), udwf.documentation())));
+    functions.sort_unstable_by_key(|(name, _)| *name);
     let documented = |text: fn(&Documentation) -> &str| -> ArrayRef {
-        let texts = functions.iter().map(|udf| udf.documentation().map(text));
+        let texts = functions.iter().map(|(_, documentation)| documentation.map(text));
         Arc::new(texts.collect::<StringArray>())
     };
-    let names = StringArray::from_iter_values(functions.iter().map(ScalarUDF::name));
+    let names = StringArray::from_iter_values(functions.iter().map(|(name, _)| name));
     RecordBatch::try_from_iter([
         ("function", Arc::new(names) as ArrayRef),
         ("syntax", documented(|doc| &doc.syntax_example)),
@@ -46,12 +63,13 @@ pub(super) fn table() -> Result<RecordBatch> {
     .map_err(|error| Error::internal("cannot build table `functions`").with_source(error))
 }
 
-/// Every function, by name.
+/// Every function of a row, by name.
 pub fn all() -> Vec<ScalarUDF> {
     vec![
         concat::udf(),
         cosine_distance::udf(),
         dot::udf(),
+        kurtosis::udf(),
         l1_norm::udf(),
         l2_distance::udf(),
         l2_norm::udf(),
@@ -61,9 +79,29 @@ pub fn all() -> Vec<ScalarUDF> {
         min::udf(),
         quantile::udf(),
         quantiles::udf(),
+        skewness::udf(),
+        statistics::udf(),
         stddev::udf(),
         variance::udf(),
+        sample_variance::udf(),
     ]
+}
+
+/// Every function of the rows of a window, by name.
+pub fn windows() -> Vec<WindowUDF> {
+    vec![start_distance::udwf(), step_distance::udwf()]
+}
+
+/// The statistic that a call computes, if it computes one, and of which vector.
+pub(super) fn statistic(expression: &Expr) -> Option<(Statistic, &Expr)> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = expression else { return None };
+    let function = func.inner();
+    let statistic = if let Some(number) = function.downcast_ref::<Number>() {
+        number.statistic()
+    } else {
+        function.downcast_ref::<Quantile>().and_then(|_| Quantile::statistic(args))
+    };
+    Some((statistic?, args.first()?))
 }
 
 #[cfg(test)]
@@ -77,6 +115,10 @@ mod tests {
         for udf in all() {
             let doc = udf.documentation().unwrap_or_else(|| panic!("{} has no doc", udf.name()));
             assert!(doc.syntax_example.starts_with(udf.name()), "{}", doc.syntax_example);
+        }
+        for udwf in windows() {
+            let doc = udwf.documentation().unwrap_or_else(|| panic!("{} has no doc", udwf.name()));
+            assert!(doc.syntax_example.starts_with(udwf.name()), "{}", doc.syntax_example);
         }
     }
 }

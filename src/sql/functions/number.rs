@@ -1,4 +1,5 @@
 //! Functions of one vector, or of two of equal length, that yield one number.
+//! Those of one vector are statistics.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -14,16 +15,18 @@ use datafusion::logical_expr::{
 };
 
 use super::vector::{Vectors, arrays, coerced, wrong_count};
+use crate::statistics::{Statistic, Summary};
 
-/// What a function computes; `None` is NULL.
+/// What a function computes.
 #[derive(Debug, Clone, Copy)]
 enum Kernel {
-    One(fn(&[f32]) -> Option<f64>),
+    One(Statistic),
+    /// `None` is NULL.
     Two(fn(&[f32], &[f32]) -> Option<f64>),
 }
 
 #[derive(Debug)]
-struct Number {
+pub(super) struct Number {
     name: &'static str,
     kernel: Kernel,
     signature: Signature,
@@ -31,15 +34,11 @@ struct Number {
 }
 
 /// The function `name(vector)`.
-pub(super) fn of_one(
-    name: &'static str,
-    description: &str,
-    kernel: fn(&[f32]) -> Option<f64>,
-) -> ScalarUDF {
+pub(super) fn of_one(name: &'static str, description: &str, statistic: Statistic) -> ScalarUDF {
     let documentation =
         Documentation::builder(DOC_SECTION_ARRAY, description, format!("{name}(vector)"))
             .with_argument("vector", "A vector, such as a column of a weights_<arch> table.");
-    udf(name, Kernel::One(kernel), documentation.build())
+    udf(name, Kernel::One(statistic), documentation.build())
 }
 
 /// The function `name(a, b)`.
@@ -58,6 +57,16 @@ pub(super) fn of_two(
 fn udf(name: &'static str, kernel: Kernel, documentation: Documentation) -> ScalarUDF {
     let signature = Signature::user_defined(Volatility::Immutable);
     ScalarUDF::new_from_impl(Number { name, kernel, signature, documentation })
+}
+
+impl Number {
+    /// What the function of one vector computes.
+    pub(super) fn statistic(&self) -> Option<Statistic> {
+        match self.kernel {
+            Kernel::One(statistic) => Some(statistic),
+            Kernel::Two(_) => None,
+        }
+    }
 }
 
 /// Names are unique; kernels cannot be compared.
@@ -104,9 +113,10 @@ impl ScalarUDFImpl for Number {
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = arrays(&arguments)?;
         let result: Float64Array = match (self.kernel, arrays.as_slice()) {
-            (Kernel::One(kernel), [array]) => {
+            (Kernel::One(statistic), [array]) => {
                 let vectors = Vectors::of(self.name, array)?;
-                (0..array.len()).map(|row| vectors.get(row).and_then(kernel)).collect()
+                let columns = Summary::new(&[statistic]).columns(vectors.iter());
+                columns.into_iter().flatten().collect()
             }
             (Kernel::Two(kernel), [a, b]) => {
                 let (left, right) = (Vectors::of(self.name, a)?, Vectors::of(self.name, b)?);

@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array};
+use arrow::array::{Array, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{exec_err, utils::take_function_args};
+use datafusion::common::utils::take_function_args;
+use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
 
-use super::vector::{Vectors, arrays, coerced, wrong_count};
+use super::vector::{Vectors, arrays, coerced, runs, wrong_count};
+use crate::statistics::{Statistic, Summary};
 
 const NAME: &str = "vector_quantile";
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Quantile {
+pub(super) struct Quantile {
     signature: Signature,
     documentation: Documentation,
 }
@@ -61,99 +63,38 @@ impl ScalarUDFImpl for Quantile {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [array, q] = take_function_args(NAME, arrays(&arguments)?)?;
+        let [array, fractions] = take_function_args(NAME, arrays(&arguments)?)?;
         let vectors = Vectors::of(NAME, &array)?;
-        let mut sorted = Vec::new();
-        let quantiles = q.as_primitive::<Float64Type>().iter().enumerate();
-        let rows = quantiles.map(|(row, q)| match (vectors.get(row), q) {
-            (Some(vector), Some(q)) => {
-                check(q)?;
-                sort_into(&mut sorted, vector);
-                Ok(at(&sorted, q))
+        let fractions = fractions.as_primitive::<Float64Type>();
+        let mut result = Vec::with_capacity(array.len());
+        for run in runs(&arguments.args, array.len()) {
+            if fractions.is_null(run.start) {
+                result.resize(run.end, None);
+                continue;
             }
-            _ => Ok(None),
-        });
-        let result = rows.collect::<Result<Float64Array>>()?;
-        Ok(ColumnarValue::Array(Arc::new(result) as ArrayRef))
+            let summary = Summary::new(&[quantile(fractions.value(run.start))?]);
+            let columns = summary.columns(run.map(|row| vectors.get(row)));
+            result.extend(columns.into_iter().flatten());
+        }
+        Ok(ColumnarValue::Array(Arc::new(Float64Array::from(result))))
+    }
+}
+
+impl Quantile {
+    /// The statistic that a call with these arguments computes for every row, if
+    /// there is only one.
+    pub(super) fn statistic(arguments: &[Expr]) -> Option<Statistic> {
+        match arguments {
+            [_, Expr::Literal(ScalarValue::Float64(Some(fraction)), _)] => quantile(*fraction).ok(),
+            _ => None,
+        }
     }
 }
 
 /// Refuses what is no fraction.
-pub(super) fn check(q: f64) -> Result<()> {
-    if !(0.0..=1.0).contains(&q) {
-        return exec_err!("quantile {q} is outside [0, 1]");
+pub(super) fn quantile(fraction: f64) -> Result<Statistic> {
+    if !(0.0..=1.0).contains(&fraction) {
+        return exec_err!("quantile {fraction} is outside [0, 1]");
     }
-    Ok(())
-}
-
-/// Sorts a vector into a buffer that serves row after row; NaN goes last.
-pub(super) fn sort_into(sorted: &mut Vec<f32>, vector: &[f32]) {
-    sorted.clear();
-    sorted.extend_from_slice(vector);
-    // A NaN of either sign must be found at the end.
-    sorted.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan())));
-}
-
-/// The `q`-quantile of sorted values, by numpy's rule `linear`: position
-/// `(n - 1) q` between order statistics, interpolated in `f64`.
-pub(super) fn at(sorted: &[f32], q: f64) -> Option<f64> {
-    let last = *sorted.last()?;
-    if last.is_nan() {
-        return Some(f64::NAN);
-    }
-    let position = (sorted.len() - 1) as f64 * q;
-    let below = position.floor() as usize;
-    let (low, high) =
-        (f64::from(sorted[below]), f64::from(sorted[(below + 1).min(sorted.len() - 1)]));
-    let fraction = position - position.floor();
-    // From the nearer neighbour, as numpy does it, which gives NaN beside an
-    // infinite value; here that is the limit.
-    Some(if fraction == 0.0 || low == high {
-        low
-    } else if low.is_infinite() || high.is_infinite() {
-        low + high
-    } else if fraction < 0.5 {
-        low + (high - low) * fraction
-    } else {
-        high - (high - low) * (1.0 - fraction)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Reference: `numpy.quantile([3, 1, 2, 10], [0, .25, .5, .9, 1])`.
-    #[test]
-    fn numpy_linear() {
-        let mut sorted = Vec::new();
-        sort_into(&mut sorted, &[3.0, 1.0, 2.0, 10.0]);
-        let quantile = |q| at(&sorted, q).unwrap();
-        assert_eq!(
-            [quantile(0.0), quantile(0.25), quantile(0.5), quantile(1.0)],
-            [1.0, 1.75, 2.5, 10.0]
-        );
-        assert!((quantile(0.9) - 7.9).abs() < 1e-12);
-        assert_eq!(at(&[], 0.5), None);
-        assert!(check(1.5).is_err() && check(f64::NAN).is_err());
-    }
-
-    #[test]
-    fn infinities_are_values() {
-        let (inf, mut sorted) = (f32::INFINITY, Vec::new());
-        sort_into(&mut sorted, &[1.0, -inf, -inf, inf]);
-        assert_eq!(
-            [0.0, 0.1, 2.0 / 3.0, 0.9].map(|q| at(&sorted, q).unwrap()),
-            [f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, f64::INFINITY]
-        );
-    }
-
-    #[test]
-    fn nan_of_either_sign_is_not_skipped() {
-        let mut sorted = Vec::new();
-        for nan in [f32::NAN, -f32::NAN] {
-            sort_into(&mut sorted, &[1.0, nan, 0.0]);
-            assert!(at(&sorted, 0.0).unwrap().is_nan());
-        }
-    }
+    Ok(Statistic::Quantile(fraction))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Builder, ListBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, ListBuilder};
 use arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::common::exec_err;
 use datafusion::common::utils::take_function_args;
@@ -13,8 +13,9 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::quantile::{at, check, sort_into};
-use super::vector::{Vectors, arrays, coerced, wrong_count};
+use super::quantile::quantile;
+use super::vector::{Vectors, arrays, coerced, runs, wrong_count};
+use crate::statistics::{Statistic, Summary};
 
 const NAME: &str = "vector_quantiles";
 
@@ -70,19 +71,28 @@ impl ScalarUDFImpl for Quantiles {
         let vectors = Vectors::of(NAME, &array)?;
         let fractions = fractions.as_list::<i32>();
         let mut result = ListBuilder::new(Float64Builder::new());
-        let mut sorted = Vec::new();
-        for row in 0..array.len() {
-            let vector = vectors.get(row).filter(|_| fractions.is_valid(row));
-            if let Some(vector) = vector {
-                sort_into(&mut sorted, vector);
-                for q in fractions.value(row).as_primitive::<Float64Type>() {
-                    let Some(q) = q else { return exec_err!("{NAME}: a fraction is NULL") };
-                    check(q)?;
-                    result.values().append_option(at(&sorted, q));
+        for run in runs(&arguments.args, array.len()) {
+            let given = fractions.is_valid(run.start);
+            let statistics = if given { statistics(&fractions.value(run.start))? } else { vec![] };
+            let vectors = run.map(|row| vectors.get(row).filter(|_| given));
+            let columns = Summary::new(&statistics).columns(vectors.clone());
+            for (row, vector) in vectors.enumerate() {
+                if vector.is_some() {
+                    columns.iter().for_each(|column| result.values().append_option(column[row]));
                 }
+                result.append(vector.is_some());
             }
-            result.append(vector.is_some());
         }
         Ok(ColumnarValue::Array(Arc::new(result.finish())))
     }
+}
+
+fn statistics(fractions: &ArrayRef) -> Result<Vec<Statistic>> {
+    let fractions = fractions.as_primitive::<Float64Type>().iter();
+    fractions
+        .map(|fraction| match fraction {
+            Some(fraction) => quantile(fraction),
+            None => exec_err!("{NAME}: a fraction is NULL"),
+        })
+        .collect()
 }

@@ -3,12 +3,12 @@
 use datafusion::logical_expr::ScalarUDF;
 
 use super::number::of_one;
-use super::variance::variance;
+use crate::statistics::Statistic;
 
 pub(super) fn udf() -> ScalarUDF {
     of_one(
         "vector_stddev",
         "The population standard deviation of a vector (divided by n), as numpy's `std`.",
-        |vector| variance(vector).map(f64::sqrt),
+        Statistic::Deviation,
     )
 }

@@ -1,5 +1,6 @@
 //! Vectors as SQL functions see them: a column of `f32` slices.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -7,16 +8,19 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::ScalarFunctionArgs;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 /// A column of vectors, each a slice of one flat buffer.
+#[derive(Clone, Copy)]
 pub(super) struct Vectors<'a> {
     values: &'a [f32],
     ends: Ends<'a>,
     nulls: Option<&'a NullBuffer>,
+    length: usize,
 }
 
 /// Where vectors end in the flat buffer.
+#[derive(Clone, Copy)]
 enum Ends<'a> {
     Fixed(usize),
     Offsets(&'a [i32]),
@@ -39,7 +43,8 @@ impl<'a> Vectors<'a> {
         let Some(values) = child.as_primitive_opt::<Float32Type>() else {
             return exec_err!("{function} got a list of {} instead of Float32", child.data_type());
         };
-        let vectors = Self { values: values.values(), ends, nulls: array.nulls() };
+        let vectors =
+            Self { values: values.values(), ends, nulls: array.nulls(), length: array.len() };
         // A NULL inside a NULL vector is nobody's value.
         if values.null_count() > 0
             && let Some(row) = (0..array.len()).find(|&row| {
@@ -52,7 +57,7 @@ impl<'a> Vectors<'a> {
         Ok(vectors)
     }
 
-    fn range(&self, row: usize) -> std::ops::Range<usize> {
+    fn range(&self, row: usize) -> Range<usize> {
         match self.ends {
             Ends::Fixed(length) => row * length..(row + 1) * length,
             // Offsets are never negative nor descending: Arrow checks them.
@@ -67,11 +72,26 @@ impl<'a> Vectors<'a> {
         }
         Some(&self.values[self.range(row)])
     }
+
+    /// The vectors, row by row.
+    pub(super) fn iter(self) -> impl Iterator<Item = Option<&'a [f32]>> {
+        (0..self.length).map(move |row| self.get(row))
+    }
 }
 
 /// The arguments of a call as arrays, one value per row: constants repeated.
 pub(super) fn arrays(arguments: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
     arguments.args.iter().map(|value| value.to_array(arguments.number_rows)).collect()
+}
+
+/// The rows for which the last argument has one value: all if it is a constant.
+pub(super) fn runs(
+    arguments: &[ColumnarValue],
+    rows: usize,
+) -> impl Iterator<Item = Range<usize>> + use<> {
+    let constant = matches!(arguments, [.., ColumnarValue::Scalar(_)]);
+    let length = if constant { rows.max(1) } else { 1 };
+    (0..rows).step_by(length).map(move |start| start..start + length)
 }
 
 /// The type to which a vector argument is cast: vectors of `Float32` stay as
