@@ -13,6 +13,7 @@ mod long;
 mod memory;
 mod named_queries;
 mod races;
+mod requests;
 mod slt;
 mod store;
 mod training;

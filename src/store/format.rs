@@ -27,10 +27,14 @@ pub(super) async fn check(location: &Location) -> Result<()> {
                 object.bytes().await.map_err(|e| failure::read(location, &paths::format(), e))?;
             parse::<Format>(&location.path_of(&paths::format()), "store format", &bytes).map(drop)
         }
-        Err(object_store::Error::NotFound { .. }) => Err(Error::not_found(format!(
-            "no zoolake store at `{location}`"
-        ))
-        .with_hint("name one with `--store`, or make one with `zoolake train` or `zoolake demo`")),
+        Err(error)
+            if matches!(error, object_store::Error::NotFound { .. })
+                && !failure::is_without_bucket(&error) =>
+        {
+            Err(Error::not_found(format!("no zoolake store at `{location}`")).with_hint(
+                "name one with `--store`, or make one with `zoolake train` or `zoolake demo`",
+            ))
+        }
         Err(error) => Err(failure::read(location, &paths::format(), error)),
     }
 }

@@ -11,6 +11,7 @@ use object_store::prefix::PrefixStore;
 use url::Url;
 
 use super::durable::DurableLocal;
+use super::requests::{Counted, RequestCounter};
 use crate::error::{Error, Kind, Result};
 
 /// A place for a store, with the client to reach it. Paths of objects are
@@ -82,6 +83,12 @@ impl Location {
             None => cloud(text, options)?,
         };
         Ok(Self { shown: text.trim_end_matches('/').to_owned(), objects, folder })
+    }
+
+    /// The same place, with what is asked of it counted from now on.
+    #[must_use]
+    pub fn counted(self, counter: &RequestCounter) -> Self {
+        Self { objects: Arc::new(Counted::new(self.objects, counter.clone())), ..self }
     }
 
     /// The folder of a store on a local disk.
@@ -164,7 +171,7 @@ fn cloud(text: &str, options: &CloudOptions) -> Result<Arc<dyn ObjectStore>> {
         } else {
             "this zoolake was built without the feature `cloud`"
         };
-        Error::invalid(format!("store `{text}`: {error}").replace('\n', " "))
+        Error::invalid(format!("store `{text}`: {}", super::reason(&error)))
             .with_hint(hint)
             .with_source(error)
     })?;

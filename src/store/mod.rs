@@ -41,13 +41,16 @@ mod format;
 mod location;
 mod log;
 mod paths;
+mod requests;
 mod schema;
 mod snapshot;
 mod verify;
 
 pub use commit::{Commit, Writer};
+pub(crate) use failure::reason;
 pub use location::{CloudOptions, Location};
 pub use log::{DataFile, Entry};
+pub use requests::{RequestCounter, Requests};
 pub use schema::{Column, ColumnType, EPOCHS, MODELS, TENSORS, Table, TableSchema};
 pub(crate) use schema::{values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
