@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutMode};
 
 use super::encode::{self, Encoded};
@@ -19,6 +20,11 @@ const FOLD_EVERY: u64 = 20;
 
 /// Lost races in a row before giving up: minutes of back-off.
 const MAX_LOST_RACES: u32 = 200;
+
+/// How often an entry that is said to exist, and cannot be read, is created again: while
+/// another request for that name is under way S3 may answer that there is a conflict, which
+/// its client takes for an entry.
+const MAX_CONFLICTS: u32 = 10;
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +105,7 @@ impl Writer {
                         .with_hint("run the same command again, with fewer writers at a time"));
                     }
                     Created::Lost => {
-                        tokio::time::sleep(clock::back_off(lost)).await;
+                        clock::back_off(lost).await;
                         lost += 1;
                         let newest = LogListing::read(&self.location).await?.newest;
                         self.snapshot.advance(&self.location, newest).await?;
@@ -186,18 +192,25 @@ impl Writer {
     /// Creates the log entry: the moment of the commit.
     async fn create(&self, entry: &Entry) -> Result<Created> {
         let path = paths::entry(entry.version);
-        let bytes = entry.to_json()?;
-        let put = self.location.objects().put_opts(&path, bytes.into(), PutMode::Create.into());
-        let Err(error) = put.await else { return Ok(Created::Yes) };
-        // An error does not say that nothing was stored: the acknowledgement may
-        // have been lost, and a retry inside the client then finds our own entry.
-        match read_entry(&self.location, entry.version).await {
-            Ok(stored) if stored.id == entry.id => Ok(Created::Yes),
-            Ok(_) => Ok(Created::Lost),
-            Err(damaged) if matches!(error, object_store::Error::AlreadyExists { .. }) => {
-                Err(damaged)
+        let bytes = Bytes::from(entry.to_json()?);
+        let objects = self.location.objects();
+        let mut conflicts = 0;
+        loop {
+            let put = objects.put_opts(&path, bytes.clone().into(), PutMode::Create.into());
+            let Err(error) = put.await else { return Ok(Created::Yes) };
+            let exists = matches!(error, object_store::Error::AlreadyExists { .. });
+            // An error does not say that nothing was stored: the acknowledgement may
+            // have been lost, and a retry inside the client then finds our own entry.
+            match read_entry(&self.location, entry.version).await {
+                Ok(stored) if stored.id == entry.id => return Ok(Created::Yes),
+                Ok(_) => return Ok(Created::Lost),
+                Err(_) if exists && conflicts < MAX_CONFLICTS => {
+                    clock::back_off(conflicts).await;
+                    conflicts += 1;
+                }
+                Err(unread) if exists => return Err(unread),
+                Err(_) => return Err(failure::write(&self.location, &path, error)),
             }
-            Err(_) => Err(failure::write(&self.location, &path, error)),
         }
     }
 

@@ -46,6 +46,7 @@ mod schema;
 mod snapshot;
 mod verify;
 
+pub use clock::Simulation;
 pub use commit::{Commit, Writer};
 pub(crate) use failure::reason;
 pub use location::{CloudOptions, Location};

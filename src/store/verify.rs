@@ -17,7 +17,7 @@ use super::log::DataFile;
 use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
 use super::{Store, failure, paths};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 /// What verification found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -111,6 +111,7 @@ impl Store {
         for version in 1..=log.newest {
             match read_entry(&self.location, version).await {
                 Ok(entry) => snapshot.apply(&entry),
+                Err(error) if error.kind() == Kind::Unavailable => return Err(error),
                 Err(error) => {
                     let problem = format!(
                         "{error}; commits before it can be read with `--at {}`",
@@ -124,6 +125,7 @@ impl Store {
                 let problem = match Snapshot::read_folded(&self.location, version).await {
                     Ok(folded) if folded == snapshot => continue,
                     Ok(_) => "differs from the log it folds".to_owned(),
+                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
                     Err(error) => error.to_string(),
                 };
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
