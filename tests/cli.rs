@@ -122,6 +122,19 @@ fn describe_and_verify() {
 }
 
 #[test]
+fn requests_are_counted_on_standard_error() {
+    let folder = site();
+    let arguments = ["sql", "-s", "zoo", "--format", "csv", "SELECT count(*) AS n FROM epochs"];
+    let counted = zoolake(folder.path(), &arguments).arg("--io-stats").output().unwrap();
+    assert_eq!(counted.stdout, b"n\n16\n");
+    let said = String::from_utf8(counted.stderr).unwrap();
+    let requests = "requests: 2 GET, 0 ranged GET, 1 LIST, 0 HEAD, 0 PUT, 0 PUT-create, 0 DELETE; ";
+    assert!(said.starts_with(requests) && said.ends_with(" 0 B written\n"), "{said}");
+    let silent = zoolake(folder.path(), &arguments).output().unwrap();
+    assert_eq!(silent.stderr, b"");
+}
+
+#[test]
 fn named_queries() {
     let folder = site();
     let commands: [&[&str]; 4] = [

@@ -1,11 +1,15 @@
 //! Processes that are killed, stopped or racing, with the real program on a real
 //! disk: the store opens, verifies and resumes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
+use zoolake::store::{CloudOptions, Location, Snapshot, Store};
 
 use crate::fixture::small_spec;
 
@@ -42,18 +46,16 @@ impl Site {
 
     /// Starts training; every finished model is committed at once.
     fn train(&self) -> Child {
-        self.zoolake()
-            .arg("train")
-            .arg(&self.spec)
-            .args(["--jobs", "1", "--commit-after", "0"])
-            .spawn()
-            .unwrap()
+        self.start(&["--jobs", "1", "--commit-after", "0"])
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.zoolake().arg("train").arg(&self.spec).args(arguments).spawn().unwrap()
     }
 
     /// Starts training with every epoch kept on disk.
     fn train_long(&self) -> Child {
-        let arguments = ["--jobs", "1", "--checkpoint", "always"];
-        self.zoolake().arg("train").arg(&self.spec).args(arguments).spawn().unwrap()
+        self.start(&["--jobs", "1", "--checkpoint", "always"])
     }
 
     /// How many finished epochs lie in the folder of models in training.
@@ -78,14 +80,28 @@ impl Site {
         self.rows(query).lines().nth(1).unwrap_or_default().to_owned()
     }
 
+    /// What is in the store, read from within this process.
+    fn snapshot(&self) -> Snapshot {
+        let place = self.store();
+        let location = Location::new(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = runtime.block_on(Store::open_or_create(location)).unwrap();
+        runtime.block_on(store.snapshot()).unwrap()
+    }
+
     fn verify(&self) {
         let output = self.zoolake().arg("verify").output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
     }
 
+    /// The log entry of commit `version`.
+    fn entry(&self, version: u64) -> PathBuf {
+        self.store().join(format!("log/{version:020}.json"))
+    }
+
     /// Waits until commit `version` is there.
     fn wait_for_commit(&self, version: u64) {
-        let entry = self.store().join(format!("log/{version:020}.json"));
+        let entry = self.entry(version);
         wait_until(|| entry.exists());
     }
 }
@@ -137,6 +153,71 @@ fn a_killed_process_leaves_a_store_that_verifies_and_resumes() {
         assert_eq!(site.value("SELECT count(*) FROM models"), "6");
     }
     assert_eq!(killed.rows(FINGERPRINT), whole.rows(FINGERPRINT), "resumed as if nothing had been");
+}
+
+/// Eight processes train one zoo, in pairs that race for the same quarter of it. Four
+/// are killed as they start, four when something has been committed; round after
+/// round. Then one process does the rest.
+#[expect(clippy::print_stdout, reason = "what was measured, with --nocapture")]
+fn rounds_of_kill(rounds: usize) {
+    let models = 4 * rounds;
+    let (killed, whole) = (Site::new(models), Site::new(models));
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut before = Snapshot::default();
+    for round in 0..rounds {
+        let part = |writer| format!("{}/4", writer % 4 + 1);
+        let mut writers: Vec<Child> = (0..8)
+            .map(|writer| {
+                let part = part(writer);
+                killed.start(&["--jobs", "1", "--commit-after", "0", "--shard", &part])
+            })
+            .collect();
+        for number in 0..8 {
+            if number == 4 {
+                let entry = killed.entry(before.version() + 1);
+                let ended = |writer: &mut Child| writer.try_wait().unwrap().is_some();
+                wait_until(|| entry.exists() || writers.iter_mut().all(ended));
+            }
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..20)));
+            writers[number].kill().unwrap();
+        }
+        for writer in writers {
+            let output = writer.wait_with_output().unwrap();
+            assert!(output.status.code().is_none_or(|code| code == 0), "{}", text(&output));
+        }
+        let after = killed.snapshot();
+        assert!(after.history().starts_with(before.history()), "round {round} changed the past");
+        let files = |snapshot: &Snapshot| -> BTreeSet<String> {
+            snapshot.files().map(|file| file.path.clone()).collect()
+        };
+        assert!(files(&before).is_subset(&files(&after)), "round {round} lost a file");
+        before = after;
+        if round % 10 == 9 {
+            killed.verify();
+        }
+    }
+    let committed = before.num_models();
+    assert!(committed >= rounds, "{committed} models in {rounds} rounds");
+    for site in [&killed, &whole] {
+        let output = site.start(&[]).wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        site.verify();
+        assert_eq!(site.value("SELECT count(*) FROM models"), models.to_string());
+    }
+    assert!(killed.rows(FINGERPRINT) == whole.rows(FINGERPRINT), "as if nothing had been");
+    let versions = before.version();
+    println!("{rounds} rounds: {committed} models in {versions} commits, and the rest of {models}");
+}
+
+#[test]
+fn eight_writers_that_are_killed_lose_and_duplicate_nothing() {
+    rounds_of_kill(20);
+}
+
+#[test]
+#[ignore = "takes minutes: 200 rounds"]
+fn eight_writers_that_are_killed_two_hundred_times_lose_and_duplicate_nothing() {
+    rounds_of_kill(200);
 }
 
 #[test]

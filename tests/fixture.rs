@@ -2,9 +2,10 @@
 //! small one that is really trained.
 
 use std::num::NonZero;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use zoolake::arch::Arch;
-use zoolake::store::{Location, Store};
+use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{CandleEngine, Metrics, Observer, Runner, Sink, State, Stop, Trained};
 use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler, Zoo};
 
@@ -49,9 +50,19 @@ pub(crate) fn synthetics(indices: std::ops::Range<u32>) -> Vec<Trained> {
     indices.map(|index| synthetic(index, 3)).collect()
 }
 
-/// A store in memory with synthetic models `0..4`, in two commits.
+/// A new, empty place for a store: in memory, or below the URL that
+/// `ZOOLAKE_TEST_STORE` names.
+pub(crate) fn new_place() -> Location {
+    static PLACES: AtomicU32 = AtomicU32::new(0);
+    let Ok(url) = std::env::var("ZOOLAKE_TEST_STORE") else { return Location::memory() };
+    let place = PLACES.fetch_add(1, Ordering::Relaxed);
+    let url = format!("{url}/{}-{place}", std::process::id());
+    Location::new(&url, &CloudOptions::default()).unwrap()
+}
+
+/// A store with synthetic models `0..4`, in two commits.
 pub(crate) async fn synthetic_store() -> Store {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let mut writer = store.writer().await.unwrap();
     writer.commit(&synthetics(0..3), "train").await.unwrap();
     writer.commit(&synthetics(3..4), "train").await.unwrap();

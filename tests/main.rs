@@ -15,6 +15,7 @@ mod memory;
 mod named_queries;
 mod operations;
 mod races;
+mod requests;
 mod scan;
 mod slt;
 mod store;

@@ -2,7 +2,7 @@
 
 use zoolake::store::{CloudOptions, Location, Store};
 
-use crate::fixture::synthetics;
+use crate::fixture::{new_place, synthetics};
 
 /// Eight writers commit overlapping ranges of models, one model at a time.
 async fn race(location: Location) {
@@ -30,8 +30,8 @@ async fn race(location: Location) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn in_memory() {
-    race(Location::memory()).await;
+async fn in_memory_or_at_a_service() {
+    race(new_place()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

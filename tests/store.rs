@@ -9,7 +9,7 @@ use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{Purpose, Stream};
 
-use crate::fixture::{synthetic, synthetic_store, synthetics};
+use crate::fixture::{new_place, synthetic, synthetic_store, synthetics};
 
 async fn count(store: &Store, sql: &str) -> i64 {
     let session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
@@ -64,7 +64,7 @@ async fn committing_again_adds_nothing() {
 
 #[tokio::test]
 async fn a_model_twice_in_one_commit_is_stored_once() {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let twice = [synthetic(0, 3), synthetic(0, 3)];
     let commit = store.writer().await.unwrap().commit(&twice, "train").await.unwrap();
     assert_eq!((commit.added, commit.already_there), (1, 1));
@@ -79,12 +79,13 @@ async fn older_states_stay_readable() {
     assert_eq!(store.snapshot_at(2).await.unwrap(), store.snapshot().await.unwrap());
     let error = store.snapshot_at(3).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    assert_eq!(error.to_string(), "store `memory://` has no commit `3`: the newest is `2`");
+    let place = store.location();
+    assert_eq!(error.to_string(), format!("store `{place}` has no commit `3`: the newest is `2`"));
 }
 
 #[tokio::test]
 async fn a_folded_log_opens_to_the_same_snapshot() {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let mut writer = store.writer().await.unwrap();
     for index in 0..43 {
         writer.commit(&[synthetic(index, 0)], "train").await.unwrap();
@@ -198,7 +199,7 @@ async fn large_commits_have_several_row_groups_and_pages_of_keys() {
     use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
     use parquet::file::metadata::PageIndexPolicy;
 
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let mut noise = synthetic(0, 5000);
     let mut stream = Stream::new(1, Purpose::Init);
     for state in &mut noise.states {
@@ -233,7 +234,7 @@ async fn a_residual_network_is_stored_with_its_running_statistics() {
     trained.model.arch = arch.name();
     trained.states[0].weights =
         (0..arch.layout().size()).map(|i| (i % 1000) as f32 / 8.0).collect::<Vec<f32>>().into();
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     store.writer().await.unwrap().commit(&[trained.clone()], "train").await.unwrap();
     assert_eq!(count(&store, "SELECT num_params FROM models").await, 11_173_962);
     assert_eq!(count(&store, "SELECT sum(size) FROM tensors").await, 11_183_562);

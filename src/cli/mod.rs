@@ -19,6 +19,7 @@ mod ending;
 mod env_vars;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod io_stats;
 mod log;
 mod output;
 mod place;
@@ -76,7 +77,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A panic is told like any other failure: see `report`.
     std::panic::set_hook(Box::new(|_| {}));
-    match run(arguments.command) {
+    let code = match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -85,7 +86,9 @@ pub fn main() -> ExitCode {
                 _ => ExitCode::FAILURE,
             }
         }
-    }
+    };
+    io_stats::report();
+    code
 }
 
 fn run(command: Command) -> Result<()> {

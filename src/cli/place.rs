@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::env_vars;
+use super::io_stats::IoStats;
 use crate::error::{Kind, Result};
 use crate::sql::Session;
 use crate::store::{CloudOptions, Location, Store};
@@ -19,6 +20,9 @@ pub(super) struct Cloud {
     /// Permit plain HTTP to the service
     #[arg(long)]
     allow_http: bool,
+
+    #[command(flatten)]
+    io_stats: IoStats,
 }
 
 impl Cloud {
@@ -26,14 +30,18 @@ impl Cloud {
         CloudOptions { endpoint_url: self.endpoint_url.clone(), allow_http: self.allow_http }
     }
 
+    fn existing(&self, store: &str) -> Result<Location> {
+        Ok(self.io_stats.watch(Location::existing(store, &self.options())?))
+    }
+
     /// A store to read.
     pub(super) async fn open(&self, store: &str) -> Result<Store> {
-        Store::open(Location::existing(store, &self.options())?).await
+        Store::open(self.existing(store)?).await
     }
 
     /// The store, if there is one yet.
     pub(super) async fn open_if_any(&self, store: &str) -> Result<Option<Store>> {
-        match Location::existing(store, &self.options()) {
+        match self.existing(store) {
             Ok(location) => Store::open_if_any(location).await,
             Err(error) if error.kind() == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -42,7 +50,8 @@ impl Cloud {
 
     /// A store to write, created if it is not there.
     pub(super) async fn open_or_create(&self, store: &str) -> Result<Store> {
-        Store::open_or_create(Location::new(store, &self.options())?).await
+        let location = Location::new(store, &self.options())?;
+        Store::open_or_create(self.io_stats.watch(location)).await
     }
 }
 

@@ -7,6 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, Kind, nearest};
+use crate::store::reason;
 
 /// Turns a failure of planning or execution into ours. `tables` are the names
 /// to suggest for an unknown table.
@@ -33,7 +34,7 @@ fn storage(error: &DataFusionError) -> Option<Error> {
         match current.downcast_ref::<object_store::Error>() {
             Some(object_store::Error::NotFound { .. }) => break,
             Some(request) => {
-                let message = format!("cannot read the store: {request}").replace('\n', " ");
+                let message = format!("cannot read the store: {}", reason(request));
                 return Some(Error::new(Kind::Unavailable, message));
             }
             None => cause = current.source(),

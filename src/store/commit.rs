@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutMode};
 
 use super::encode::Encoded;
@@ -22,6 +23,11 @@ const FOLD_EVERY: u64 = 20;
 
 /// Lost races in a row before giving up: minutes of back-off.
 const MAX_LOST_RACES: u32 = 200;
+
+/// How often an entry that is said to exist, and cannot be read, is created again: while
+/// another request for that name is under way S3 may answer that there is a conflict, which
+/// its client takes for an entry.
+const MAX_CONFLICTS: u32 = 10;
 
 /// Writes to a store. Several writers, in several processes, may be at work.
 #[derive(Debug)]
@@ -158,25 +164,32 @@ impl Writer {
             return Err(Error::new(Kind::Conflict, message)
                 .with_hint("run the same command again, with fewer writers at a time"));
         }
-        tokio::time::sleep(clock::back_off(lost)).await;
+        clock::back_off(lost).await;
         self.is_current().await.map(drop)
     }
 
     /// Creates the log entry: the moment of the commit.
     async fn create(&self, entry: &Entry) -> Result<Created> {
         let path = paths::entry(entry.version);
-        let bytes = entry.to_json()?;
-        let put = self.location.objects().put_opts(&path, bytes.into(), PutMode::Create.into());
-        let Err(error) = put.await else { return Ok(Created::Yes) };
-        // An error does not say that nothing was stored: the acknowledgement may
-        // have been lost, and a retry inside the client then finds our own entry.
-        match read_entry(&self.location, entry.version).await {
-            Ok(stored) if stored.id == entry.id => Ok(Created::Yes),
-            Ok(_) => Ok(Created::Lost),
-            Err(damaged) if matches!(error, object_store::Error::AlreadyExists { .. }) => {
-                Err(damaged)
+        let bytes = Bytes::from(entry.to_json()?);
+        let objects = self.location.objects();
+        let mut conflicts = 0;
+        loop {
+            let put = objects.put_opts(&path, bytes.clone().into(), PutMode::Create.into());
+            let Err(error) = put.await else { return Ok(Created::Yes) };
+            let exists = matches!(error, object_store::Error::AlreadyExists { .. });
+            // An error does not say that nothing was stored: the acknowledgement may
+            // have been lost, and a retry inside the client then finds our own entry.
+            match read_entry(&self.location, entry.version).await {
+                Ok(stored) if stored.id == entry.id => return Ok(Created::Yes),
+                Ok(_) => return Ok(Created::Lost),
+                Err(_) if exists && conflicts < MAX_CONFLICTS => {
+                    clock::back_off(conflicts).await;
+                    conflicts += 1;
+                }
+                Err(unread) if exists => return Err(unread),
+                Err(_) => return Err(failure::write(&self.location, &path, error)),
             }
-            Err(_) => Err(failure::write(&self.location, &path, error)),
         }
     }
 

@@ -10,41 +10,22 @@ use crate::error::{Error, Kind};
 
 /// A failed read of the object at `path`.
 pub(super) fn read(location: &Location, path: &Path, error: object_store::Error) -> Error {
-    let reason = reason(&error);
-    match error {
-        object_store::Error::NotFound { .. } => {
-            Error::corrupt(format!("`{path}` is missing from store `{location}`"))
-                .with_hint("`zoolake verify` lists everything that is damaged")
-        }
-        error => {
-            let hint = if reason.contains("scheme is not allowed") {
-                "plain HTTP takes `--allow-http`"
-            } else {
-                "mend that and run the same command again"
-            };
-            let message = format!("cannot read `{path}` from store `{location}`: {reason}");
-            Error::new(Kind::Unavailable, message).with_hint(hint).with_source(error)
-        }
+    if matches!(error, object_store::Error::NotFound { .. }) && !is_without_bucket(&error) {
+        return Error::corrupt(format!("`{path}` is missing from store `{location}`"))
+            .with_hint("`zoolake verify` lists everything that is damaged");
     }
+    let message = format!("cannot read `{path}` from store `{location}`: {}", reason(&error));
+    Error::new(Kind::Unavailable, message).with_hint(hint(location, &error)).with_source(error)
 }
 
 /// A failed write of the object at `path`.
 pub(super) fn write(location: &Location, path: &Path, error: object_store::Error) -> Error {
-    let hint = match io_kind(&error) {
-        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            "free space there and run the same command again: what was committed is kept"
-        }
-        Some(
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory,
-        ) => "make the place writable, or choose another with `--store`",
-        _ => "mend that and run the same command again: what was committed is kept",
+    let message = format!("cannot write `{path}` to store `{location}`: {}", reason(&error));
+    let hint = match hint(location, &error) {
+        AGAIN => "mend that and run the same command again: what was committed is kept",
+        hint => hint,
     };
-    Error::new(
-        Kind::Unavailable,
-        format!("cannot write `{path}` to store `{location}`: {}", reason(&error)),
-    )
-    .with_hint(hint)
-    .with_source(error)
+    Error::new(Kind::Unavailable, message).with_hint(hint).with_source(error)
 }
 
 /// A failed removal of objects below `path`.
@@ -56,13 +37,61 @@ pub(super) fn remove(location: &Location, path: &Path, error: object_store::Erro
         .with_source(error)
 }
 
-/// The deepest cause, in one line: `No space left on device`.
-fn reason(error: &object_store::Error) -> String {
+/// Whether a service says that the bucket or container itself is not there.
+pub(super) fn is_without_bucket(error: &object_store::Error) -> bool {
+    let answer = reason(error);
+    ["NoSuchBucket:", "ContainerNotFound:"].iter().any(|code| answer.starts_with(code))
+}
+
+/// Where nothing better can be said.
+const AGAIN: &str = "mend that and run the same command again";
+
+/// What to do about a failed request.
+fn hint(location: &Location, error: &object_store::Error) -> &'static str {
+    match (error, io_kind(error)) {
+        (_, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) => {
+            "free space there and run the same command again: what was committed is kept"
+        }
+        (
+            _,
+            Some(
+                ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::NotADirectory,
+            ),
+        ) => "make the place writable, or choose another with `--store`",
+        _ if location.folder().is_some() => AGAIN,
+        (
+            object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. },
+            _,
+        ) => {
+            "check the credentials in the environment and what they permit: \
+              docs/object-stores.md has what zoolake needs"
+        }
+        _ if is_without_bucket(error) => "make the bucket first, or choose another with `--store`",
+        _ if reason(error).contains("scheme is not allowed") => "plain HTTP takes `--allow-http`",
+        (_, Some(_)) => "check the endpoint and the network, and run the same command again",
+        _ => AGAIN,
+    }
+}
+
+/// The deepest cause, in one line: `No space left on device`. Of an answer of a
+/// service in XML, its code and message: `NoSuchBucket: There is no such bucket`.
+pub(crate) fn reason(error: &object_store::Error) -> String {
     let mut cause: &dyn StdError = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string().replace('\n', " ")
+    let text = cause.to_string();
+    let element = |name: &str| {
+        let (_, content) = text.split_once(&format!("<{name}>"))?;
+        content.split_once("</")?.0.lines().next()
+    };
+    match (element("Code"), element("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {}", message.trim_end_matches('.')),
+        _ => text.replace('\n', " "),
+    }
 }
 
 fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
@@ -74,4 +103,28 @@ fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(body: &str) -> object_store::Error {
+        let text = format!("Server returned non-2xx status code: 404 Not Found: {body}");
+        object_store::Error::NotFound { path: "zoo".to_owned(), source: text.into() }
+    }
+
+    #[test]
+    fn of_an_answer_in_xml_code_and_message_are_told() {
+        let body = "<?xml version=\"1.0\"?>\n<Error><Code>ContainerNotFound</Code><Message>The \
+                    specified container does not exist.\nRequestId:1</Message></Error>";
+        let error = answered(body);
+        assert_eq!(reason(&error), "ContainerNotFound: The specified container does not exist");
+        let place = Location::memory();
+        let error = read(&place, &Path::from("log"), error);
+        assert_eq!(error.kind(), Kind::Unavailable, "nothing is damaged");
+        assert!(error.hint().unwrap().starts_with("make the bucket first"));
+        let missing = read(&place, &Path::from("log"), answered("<Code>NoSuchKey</Code>"));
+        assert_eq!(missing.kind(), Kind::Corrupt);
+    }
 }

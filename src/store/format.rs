@@ -28,10 +28,14 @@ pub(super) async fn check(location: &Location) -> Result<()> {
             let path = location.path_of(&paths::format());
             parse::<Format>(&path, "store format", FORMAT, &bytes).map(drop)
         }
-        Err(object_store::Error::NotFound { .. }) => Err(Error::not_found(format!(
-            "no zoolake store at `{location}`"
-        ))
-        .with_hint("name one with `--store`, or make one with `zoolake train` or `zoolake demo`")),
+        Err(error)
+            if matches!(error, object_store::Error::NotFound { .. })
+                && !failure::is_without_bucket(&error) =>
+        {
+            Err(Error::not_found(format!("no zoolake store at `{location}`")).with_hint(
+                "name one with `--store`, or make one with `zoolake train` or `zoolake demo`",
+            ))
+        }
         Err(error) => Err(failure::read(location, &paths::format(), error)),
     }
 }
@@ -46,11 +50,16 @@ pub(super) async fn create_if_absent(location: &Location) -> Result<()> {
     let format = Format { format: FORMAT, created: clock::now(), writer: WRITER.to_owned() };
     let bytes = serde_json::to_vec_pretty(&format)
         .map_err(|error| Error::internal("cannot serialise the store format").with_source(error))?;
-    match location.objects().put_opts(&paths::format(), bytes.into(), PutMode::Create.into()).await
-    {
-        // Another writer created it in the meantime.
-        Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => check(location).await,
-        Err(error) => Err(failure::write(location, &paths::format(), error)),
+    let path = paths::format();
+    let put = location.objects().put_opts(&path, bytes.into(), PutMode::Create.into()).await;
+    // It may be there all the same: stored without a word, or by another writer.
+    match (put, check(location).await) {
+        (Err(error), Err(unseen))
+            if matches!(unseen.kind(), Kind::NotFound | Kind::Unavailable) =>
+        {
+            Err(failure::write(location, &path, error))
+        }
+        (_, checked) => checked,
     }
 }
 
@@ -58,14 +67,15 @@ pub(super) async fn create_if_absent(location: &Location) -> Result<()> {
 /// files into a home folder.
 pub(super) async fn refuse_foreign(location: &Location) -> Result<()> {
     let first = location.objects().list(None).try_next().await;
-    match first.map_err(|error| failure::read(location, &paths::format(), error))? {
-        None => Ok(()),
-        // Another writer is creating the store this very moment.
-        Some(object) if object.location == paths::format() => Ok(()),
-        Some(object) => Err(Error::invalid(format!(
+    let first = first.map_err(|error| failure::read(location, &paths::format(), error))?;
+    let Some(object) = first else { return Ok(()) };
+    match check(location).await {
+        Err(error) if error.kind() == Kind::NotFound => Err(Error::invalid(format!(
             "`{location}` is not empty and holds no zoolake store: it has `{}`",
             object.location
         ))
         .with_hint("choose an empty or new place with `--store`")),
+        // Another writer has created it since it was looked for.
+        checked => checked,
     }
 }

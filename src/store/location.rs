@@ -11,6 +11,7 @@ use object_store::prefix::PrefixStore;
 use url::Url;
 
 use super::durable::DurableLocal;
+use super::requests::{Counted, RequestCounter};
 use super::verify::sha256;
 use crate::error::{Error, Kind, Result};
 
@@ -97,6 +98,12 @@ impl Location {
         digest
     }
 
+    /// The same place, with what is asked of it counted from now on.
+    #[must_use]
+    pub fn counted(self, counter: &RequestCounter) -> Self {
+        Self { objects: Arc::new(Counted::new(self.objects, counter.clone())), ..self }
+    }
+
     /// The folder of a store on a local disk.
     pub(super) fn folder(&self) -> Option<&FsPath> {
         self.folder.as_deref()
@@ -177,7 +184,7 @@ fn cloud(text: &str, options: &CloudOptions) -> Result<Arc<dyn ObjectStore>> {
         } else {
             "this zoolake was built without the feature `cloud`"
         };
-        Error::invalid(format!("store `{text}`: {error}").replace('\n', " "))
+        Error::invalid(format!("store `{text}`: {}", super::reason(&error)))
             .with_hint(hint)
             .with_source(error)
     })?;

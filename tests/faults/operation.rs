@@ -1,0 +1,43 @@
+//! What a writer does to a store. A further operation is a line of [`Operation`]
+//! and one of each function.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use zoolake::Result;
+use zoolake::store::Writer;
+use zoolake::train::Trained;
+
+use crate::fixture::synthetic;
+
+/// Something that can be done again if it failed, with the same result.
+#[derive(Debug, Clone)]
+pub(super) enum Operation {
+    /// Models are committed, of which others may have committed some.
+    Commit(Range<usize>),
+}
+
+/// Models that operations are about, with a state each.
+pub(super) const MODELS: usize = 48;
+
+static TRAINED: LazyLock<Vec<Trained>> =
+    LazyLock::new(|| (0..MODELS as u32).map(|index| synthetic(index, 0)).collect());
+
+impl Operation {
+    pub(super) async fn run(&self, writer: &mut Writer) -> Result<()> {
+        match self {
+            Self::Commit(models) => {
+                writer.commit(&TRAINED[models.clone()], "train").await.map(drop)
+            }
+        }
+    }
+
+    /// The models that have been committed, now or before, when it is done.
+    pub(super) fn commits(&self) -> Vec<i64> {
+        match self {
+            Self::Commit(models) => {
+                TRAINED[models.clone()].iter().map(|trained| trained.model.id).collect()
+            }
+        }
+    }
+}
