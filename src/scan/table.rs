@@ -22,6 +22,9 @@ use super::vectors::{Columns, Footer, VectorSource};
 use crate::error::Result;
 use crate::store::DataFile;
 
+/// What is read of a narrow file first: its footer and page indexes, in one request.
+const FOOTER_BYTES: usize = 32 << 10;
+
 /// A stored table as of one snapshot. What it scans never changes; its
 /// statistics come from the log, so that counting and pruning read no file.
 #[derive(Debug)]
@@ -95,7 +98,8 @@ impl TableProvider for StoreTable {
             Some(vectors) => Arc::new(vectors.clone()),
             None => Arc::new(
                 ParquetSource::new(Arc::clone(&self.schema))
-                    .with_table_parquet_options(state.default_table_options().parquet),
+                    .with_table_parquet_options(state.default_table_options().parquet)
+                    .with_metadata_size_hint(FOOTER_BYTES),
             ),
         };
         let groups = FileGroup::new(self.files.clone()).split_files(options.target_partitions);

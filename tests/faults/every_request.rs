@@ -36,9 +36,10 @@ static BEFORE: LazyLock<InMemory> = LazyLock::new(|| {
     let objects = Arc::new(InMemory::new());
     let location = Location::from_objects("before", Arc::clone(&objects) as _);
     at_once(async {
-        let mut writer = Store::open_or_create(location).await.unwrap().writer().await.unwrap();
+        let store = Store::open_or_create(location).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
         for model in 0..17 {
-            Operation::Commit(model..model + 1).run(&mut writer).await.unwrap();
+            Operation::Commit(model..model + 1).run(&store, &mut writer).await.unwrap();
         }
     });
     objects.fork()
@@ -156,10 +157,10 @@ async fn commits(service: Service, faulty: Location, fault: Option<Fault>) -> us
     let mut other = Store::open(service.direct()).await.unwrap().writer().await.unwrap();
     for (others, ours) in [(17..17, 17..19), (19..20, 20..22), (22..24, 23..25), (0..0, 25..27)] {
         if !others.is_empty() {
-            Operation::Commit(others).run(&mut other).await.unwrap();
+            Operation::Commit(others).run(&store, &mut other).await.unwrap();
         }
         let ours = Operation::Commit(ours);
-        while let Err(error) = ours.run(&mut writer).await {
+        while let Err(error) = ours.run(&store, &mut writer).await {
             assert_eq!(error.kind(), Unavailable, "{error}");
             assert!(error.hint().is_some_and(|hint| hint.contains("run the same command again")));
             failures += 1;

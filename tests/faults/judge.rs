@@ -84,6 +84,9 @@ impl Judge {
             let twice = state.files.insert(file.path.clone(), file.clone());
             assert!(twice.is_none(), "`{}` is committed twice", file.path);
         }
+        for model in &entry.dropped {
+            assert!(state.models.remove(model), "model {model} is dropped and was not there");
+        }
         for model in &entry.models {
             assert!(state.models.insert(*model), "model {model} is committed twice");
         }

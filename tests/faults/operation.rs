@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use zoolake::Result;
-use zoolake::store::Writer;
+use zoolake::store::{Store, Writer};
 use zoolake::train::Trained;
+use zoolake::{Kind, Result};
 
 use crate::fixture::synthetic;
 
@@ -15,6 +15,10 @@ use crate::fixture::synthetic;
 pub(super) enum Operation {
     /// Models are committed, of which others may have committed some.
     Commit(Range<usize>),
+    /// Small files are merged.
+    Compact,
+    /// Every model is dropped, if there is any.
+    Drop,
 }
 
 /// Models that operations are about, with a state each.
@@ -24,11 +28,16 @@ static TRAINED: LazyLock<Vec<Trained>> =
     LazyLock::new(|| (0..MODELS as u32).map(|index| synthetic(index, 0)).collect());
 
 impl Operation {
-    pub(super) async fn run(&self, writer: &mut Writer) -> Result<()> {
+    pub(super) async fn run(&self, store: &Store, writer: &mut Writer) -> Result<()> {
         match self {
             Self::Commit(models) => {
                 writer.commit(&TRAINED[models.clone()], "train").await.map(drop)
             }
+            Self::Compact => store.compact(&|_| ()).await.map(drop),
+            Self::Drop => match store.drop_zoo(&TRAINED[0].model.zoo).await {
+                Err(error) if error.kind() == Kind::Invalid => Ok(()),
+                dropped => dropped.map(drop),
+            },
         }
     }
 
@@ -38,6 +47,7 @@ impl Operation {
             Self::Commit(models) => {
                 TRAINED[models.clone()].iter().map(|trained| trained.model.id).collect()
             }
+            Self::Compact | Self::Drop => Vec::new(),
         }
     }
 }

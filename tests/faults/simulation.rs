@@ -63,15 +63,19 @@ impl Weather {
     }
 }
 
-/// What a writer is to do: commits of a few models, in a range that overlaps with
-/// those of other writers.
+/// What a writer is to do: most of it commits of a few models, in a range that overlaps
+/// with those of other writers.
 fn operations(rng: &mut ChaCha8Rng) -> Vec<Operation> {
-    let commits = rng.random_range(1..=10);
-    let operation = |_| {
-        let first = rng.random_range(0..MODELS - 3);
-        Operation::Commit(first..first + rng.random_range(1..=3))
+    let count = rng.random_range(1..=10);
+    let operation = |_| match rng.random_range(0..20) {
+        0 => Operation::Drop,
+        1..4 => Operation::Compact,
+        _ => {
+            let first = rng.random_range(0..MODELS - 3);
+            Operation::Commit(first..first + rng.random_range(1..=3))
+        }
     };
-    (0..commits).map(operation).collect()
+    (0..count).map(operation).collect()
 }
 
 /// Does what it has to, whatever happens, dying now and then.
@@ -83,7 +87,7 @@ async fn writer(location: Location, work: Vec<Operation>, weather: Weather, mut 
             let store = Store::open_or_create(location.clone()).await?;
             let mut writer = store.writer().await?;
             while done < work.len() {
-                match work[done].run(&mut writer).await {
+                match work[done].run(&store, &mut writer).await {
                     Ok(()) => done += 1,
                     Err(error) if keep_writer => expected(&error),
                     Err(error) => return Err(error),

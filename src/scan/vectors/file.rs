@@ -22,8 +22,9 @@ use super::opener::Opener;
 use super::selected::Selected;
 use super::tensor::Leaf;
 
-/// The footer of a file: read once, since files never change.
-pub(in crate::scan) type Footer = Arc<OnceCell<ArrowReaderMetadata>>;
+/// The footer of a file, and whether the file is on a local disk: looked up once, since
+/// files never change.
+pub(in crate::scan) type Footer = Arc<OnceCell<(ArrowReaderMetadata, bool)>>;
 
 /// Reads the footer of a file of `size` bytes, and where its pages are.
 pub(super) async fn read_footer(opened: &Opened, size: u64) -> Result<ArrowReaderMetadata> {

@@ -57,6 +57,12 @@ impl Opened {
         Ok(Self::Object { objects: Arc::clone(objects), path: path.clone(), tail })
     }
 
+    /// An object of which the footer is known: nothing of it is asked for yet.
+    pub(super) fn known(objects: &Arc<dyn ObjectStore>, path: &Path, size: u64) -> Self {
+        let (objects, path, tail) = (Arc::clone(objects), path.clone(), (size, Bytes::new()));
+        Self::Object { objects, path, tail }
+    }
+
     /// The bytes of `ranges`, ready to be decoded. A disk is read later.
     pub(super) async fn fetch(
         &self,
@@ -64,11 +70,13 @@ impl Opened {
     ) -> object_store::Result<FileBytes> {
         match self {
             Self::Disk(disk) => Ok(FileBytes::Disk(disk.clone())),
-            Self::Object { objects, path, .. } => {
-                let ranges = ranges();
+            Self::Object { objects, path, tail } => {
+                let mut ranges = ranges();
+                // Of a small file the tail is all.
+                ranges.retain(|range| range.start < tail.0);
                 let bytes = objects.get_ranges(path, &ranges).await?;
-                let starts = ranges.iter().map(|range| range.start);
-                let mut pieces: Vec<_> = starts.zip(bytes).collect();
+                let mut pieces = vec![tail.clone()];
+                pieces.extend(ranges.iter().map(|range| range.start).zip(bytes));
                 pieces.sort_unstable_by_key(|(start, _)| *start);
                 Ok(FileBytes::Fetched(pieces.into()))
             }

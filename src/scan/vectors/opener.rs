@@ -10,7 +10,7 @@ use datafusion::common::Statistics;
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use futures::stream::BoxStream;
@@ -75,9 +75,16 @@ impl Opener {
         }
         let path = &file.object_meta.location;
         let size = file.object_meta.size;
-        let opened = Opened::new(&self.objects, path, size, &self.buffers).await?;
         let footer = file.extension::<Footer>().cloned().unwrap_or_default();
-        let footer = footer.get_or_try_init(|| read_footer(&opened, size)).await?.clone();
+        let opened = match footer.get() {
+            Some((_, false)) => Opened::known(&self.objects, path, size),
+            _ => Opened::new(&self.objects, path, size, &self.buffers).await?,
+        };
+        let read = async || {
+            let on_disk = matches!(opened, Opened::Disk(_));
+            Ok::<_, DataFusionError>((read_footer(&opened, size).await?, on_disk))
+        };
+        let (footer, _) = footer.get_or_try_init(read).await?.clone();
         let groups = self.groups(&footer, &file)?;
         let file = Arc::new(OpenFile::new(self, opened, footer));
         let ahead = if file.reads_ahead() { AHEAD } else { 0 };
