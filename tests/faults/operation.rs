@@ -41,6 +41,12 @@ impl Operation {
         }
     }
 
+    /// Whether it is tried until it succeeds. What reads and writes the whole store
+    /// takes more requests than go well in a row where it is rough.
+    pub(super) fn insists(&self) -> bool {
+        matches!(self, Self::Commit(_))
+    }
+
     /// The models that have been committed, now or before, when it is done.
     pub(super) fn commits(&self) -> Vec<i64> {
         match self {

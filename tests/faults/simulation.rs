@@ -89,7 +89,10 @@ async fn writer(location: Location, work: Vec<Operation>, weather: Weather, mut 
             while done < work.len() {
                 match work[done].run(&store, &mut writer).await {
                     Ok(()) => done += 1,
-                    Err(error) if keep_writer => expected(&error),
+                    Err(error) if keep_writer => {
+                        expected(&error);
+                        done += usize::from(!work[done].insists());
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -104,6 +107,7 @@ async fn writer(location: Location, work: Vec<Operation>, weather: Weather, mut 
         {
             expected(&error);
         }
+        done += usize::from(work.get(done).is_some_and(|begun| !begun.insists()));
     }
 }
 
