@@ -32,3 +32,15 @@ async fn a_join_tells_the_scan_which_models_it_wants() {
     // One model of four, with its four states.
     assert!(scan.contains("output_rows=4,"), "{plan}");
 }
+
+#[tokio::test]
+async fn every_scan_counts_for_itself() {
+    let plan = explain(
+        "SELECT weights FROM vectors_cnn_s WHERE epoch = 0 \
+         UNION ALL SELECT weights FROM vectors_cnn_s WHERE model_id < 0",
+    )
+    .await;
+    let scans: Vec<_> = plan.lines().filter(|line| line.contains("file_type=vectors")).collect();
+    let yields_nothing = |scan: &&&str| scan.contains("output_rows=0,");
+    assert_eq!((scans.len(), scans.iter().filter(yields_nothing).count()), (2, 1), "{plan}");
+}

@@ -16,7 +16,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::store::{EPOCHS, MODELS, Snapshot, TENSORS, Table};
-use vectors::Columns;
+use vectors::{Columns, Footer};
 
 pub use table::StoreTable;
 
@@ -51,11 +51,12 @@ pub fn tables(snapshot: &Snapshot) -> Result<Vec<(String, Arc<dyn TableProvider>
     ];
     for arch in archs(snapshot) {
         let files = snapshot.files_of(&Table::Weights(arch.name().to_owned()));
+        let footers: Vec<Footer> = files.iter().map(|_| Footer::default()).collect();
         for (shape, columns) in [
             ("weights", Columns::of_weights(arch.layout())),
             ("vectors", Columns::of_vectors(arch.layout())),
         ] {
-            let table = StoreTable::of_vectors(columns, &files)?;
+            let table = StoreTable::of_vectors(columns, &files, &footers)?;
             tables.push((format!("{shape}_{}", arch.name()), Arc::new(table)));
         }
     }

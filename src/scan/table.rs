@@ -34,7 +34,7 @@ pub struct StoreTable {
     files: Vec<PartitionedFile>,
     statistics: Statistics,
     /// Of a table of vectors.
-    vectors: Option<VectorSource>,
+    vectors: Option<Columns>,
 }
 
 impl StoreTable {
@@ -44,23 +44,28 @@ impl StoreTable {
         let span = |key: fn(&DataFile) -> Option<(i64, i64)>| {
             files.iter().filter_map(|file| key(file)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
         };
+        let part = |file: &Arc<DataFile>| {
+            let statistics = statistics(&schema, file.rows, file.model_id, file.epoch);
+            PartitionedFile::new(&file.path, file.bytes).with_statistics(Arc::new(statistics))
+        };
+        let parts = files.iter().map(part).collect();
         let statistics =
             statistics(&schema, total, span(|file| file.model_id), span(|file| file.epoch));
-        let partitioned = files.iter().map(|file| {
-            let statistics = statistics_of(&schema, file);
-            PartitionedFile::new(&file.path, file.bytes).with_statistics(Arc::new(statistics))
-        });
-        let files = partitioned.collect();
-        Ok(Self { schema, url: super::store_url()?, files, statistics, vectors: None })
+        Ok(Self { schema, url: super::store_url()?, files: parts, statistics, vectors: None })
     }
 
-    /// The table of vectors with `columns` whose rows are in `files`.
-    pub(super) fn of_vectors(columns: Columns, files: &[Arc<DataFile>]) -> Result<Self> {
+    /// The table of vectors with `columns` whose rows are in `files`, of which others
+    /// may know the `footers` too.
+    pub(super) fn of_vectors(
+        columns: Columns,
+        files: &[Arc<DataFile>],
+        footers: &[Footer],
+    ) -> Result<Self> {
         let mut table = Self::new(Arc::clone(columns.schema()), files)?;
-        for file in &mut table.files {
-            file.extensions.insert(Footer::default());
+        for (file, footer) in table.files.iter_mut().zip(footers) {
+            file.extensions.insert(Footer::clone(footer));
         }
-        table.vectors = Some(VectorSource::new(columns));
+        table.vectors = Some(columns);
         Ok(table)
     }
 }
@@ -95,7 +100,7 @@ impl TableProvider for StoreTable {
         }
         let options = &state.config_options().execution;
         let source: Arc<dyn FileSource> = match &self.vectors {
-            Some(vectors) => Arc::new(vectors.clone()),
+            Some(columns) => Arc::new(VectorSource::new(columns.clone())),
             None => Arc::new(
                 ParquetSource::new(Arc::clone(&self.schema))
                     .with_table_parquet_options(state.default_table_options().parquet)
@@ -113,11 +118,7 @@ impl TableProvider for StoreTable {
     }
 }
 
-fn statistics_of(schema: &SchemaRef, file: &DataFile) -> Statistics {
-    statistics(schema, file.rows, file.model_id, file.epoch)
-}
-
-/// Row count, and the ranges of the key columns.
+/// Row count, and the ranges of the key columns, which are never NULL.
 pub(super) fn statistics(
     schema: &SchemaRef,
     rows: u64,

@@ -52,12 +52,20 @@ impl OptimizerRule for SharedStatistics {
         plan: LogicalPlan,
         _config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
-        let shared = shared(&plan)?;
+        // Elsewhere nothing makes one of what is common.
+        let shared = match plan {
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Aggregate(_) => shared(&plan)?,
+            _ => Vec::new(),
+        };
         if shared.is_empty() {
             return Ok(Transformed::no(plan));
         }
         let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expression| {
+        let rewrite = |expression: Expr| {
             let name = names.save(&expression);
             let rewritten = expression.transform_down(|expression| {
                 Ok(match field(&expression, &shared) {
@@ -66,6 +74,11 @@ impl OptimizerRule for SharedStatistics {
                 })
             })?;
             Ok(rewritten.update_data(|expression| name.restore(expression)))
+        };
+        plan.map_expressions(|expression| match expression {
+            // It has no name itself: its members have.
+            Expr::GroupingSet(_) => expression.map_children(rewrite),
+            _ => rewrite(expression),
         })
     }
 }

@@ -63,6 +63,11 @@ impl Statistic {
         ("l2_norm", Self::L2Norm),
     ];
 
+    /// The quantile of a fraction in [0, 1]; -0 is 0, and has its name.
+    pub(crate) fn quantile(fraction: f64) -> Self {
+        Self::Quantile(fraction + 0.0)
+    }
+
     /// The fraction of sorted values below an order statistic.
     pub(super) fn fraction(self) -> Option<f64> {
         match self {
@@ -95,7 +100,7 @@ impl FromStr for Statistic {
         }
         let fraction = text.strip_prefix('q').and_then(|fraction| fraction.parse().ok());
         match fraction.filter(|fraction| (0.0..=1.0).contains(fraction)) {
-            Some(fraction) => Ok(Self::Quantile(fraction)),
+            Some(fraction) => Ok(Self::quantile(fraction)),
             None => {
                 let names = Self::NAMED.map(|(name, _)| name).join(", ");
                 Err(format!("{names}, and q0.25 for a quantile of a fraction in [0, 1]"))

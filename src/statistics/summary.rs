@@ -65,6 +65,9 @@ impl Summary {
         company: &mut Company<'a>,
         columns: &mut [Vec<Option<f64>>],
     ) {
+        if self.quantiles.is_empty() {
+            return;
+        }
         let ends = |&(_, fraction): &(usize, f64)| fraction == 0.0 || fraction == 1.0;
         if self.quantiles.iter().all(ends) {
             let [low, high] = extremes(vector);

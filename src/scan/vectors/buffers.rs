@@ -4,7 +4,7 @@
 //! than decoding. So the buffers of batches, and of what is read from a disk, come
 //! back here when the last array over them is dropped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::datatypes::{ArrowNativeType, ToByteSlice};
 use bytes::Bytes;
@@ -14,30 +14,33 @@ const KEPT_BYTES: usize = 64 << 20;
 
 /// Buffers that nobody uses now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Buffers<T>(Arc<Mutex<Vec<Vec<T>>>>);
+pub(super) struct Buffers<T>(Arc<Free<T>>);
+
+type Free<T> = Mutex<Vec<Vec<T>>>;
 
 /// A buffer on loan: it goes back when it is dropped.
 pub(super) struct Buffer<T: ArrowNativeType> {
     /// As long as the longest use of it, so that only growing writes zeros.
     values: Vec<T>,
     length: usize,
-    home: Buffers<T>,
+    /// Where it goes back to, if the scan still goes on then.
+    home: Weak<Free<T>>,
 }
 
 impl<T: ArrowNativeType> Buffers<T> {
     /// A buffer of `length` values, whatever they are.
     pub(super) fn lend(&self, length: usize) -> Buffer<T> {
-        let mut values = self.change(Vec::pop).unwrap_or_default();
+        let mut values = change(&self.0, Vec::pop).unwrap_or_default();
         if values.len() < length {
             values.resize(length, T::default());
         }
-        Buffer { values, length, home: self.clone() }
+        Buffer { values, length, home: Arc::downgrade(&self.0) }
     }
+}
 
-    fn change<R>(&self, change: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> R {
-        // No panic leaves the list half changed.
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+fn change<T, R>(free: &Free<T>, change: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> R {
+    // No panic leaves the list half changed.
+    change(&mut free.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl<T: ArrowNativeType> Buffer<T> {
@@ -59,8 +62,9 @@ impl<T: ArrowNativeType> AsRef<[u8]> for Buffer<T> {
 
 impl<T: ArrowNativeType> Drop for Buffer<T> {
     fn drop(&mut self) {
+        let Some(home) = self.home.upgrade() else { return };
         let values = std::mem::take(&mut self.values);
-        self.home.change(|free| {
+        change(&home, |free| {
             let kept: usize = free.iter().map(|free| size_of_val(&free[..])).sum();
             if kept + size_of_val(&values[..]) <= KEPT_BYTES {
                 free.push(values);
@@ -96,6 +100,16 @@ mod tests {
         let buffers = Buffers::<u8>::default();
         let lent: Vec<_> = (0..3).map(|_| buffers.lend(KEPT_BYTES / 2)).collect();
         drop(lent);
-        assert_eq!(buffers.change(|free| free.len()), 2);
+        assert_eq!(change(&buffers.0, |free| free.len()), 2);
+    }
+
+    #[test]
+    fn what_is_still_looked_at_keeps_nothing_else() {
+        let buffers = Buffers::<f32>::default();
+        let list = Arc::downgrade(&buffers.0);
+        let share = buffers.lend(10).into_bytes();
+        drop(buffers);
+        assert!(list.upgrade().is_none());
+        assert_eq!(share.len(), 40);
     }
 }

@@ -7,8 +7,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::arch::{Layout, TensorSpec};
 use crate::store::{values_field, weights_schema};
 
-/// The columns that stand first in every table of vectors, and in its files.
-pub(super) const KEYS: usize = 2;
+/// The columns that stand first in every table of vectors, and in its files:
+/// `model_id` and `epoch`.
+pub(super) const KEY_COLUMNS: [usize; 2] = [0, 1];
 
 /// A table of vectors: its columns, and what they are made of.
 #[derive(Debug, Clone)]
@@ -49,13 +50,14 @@ impl Columns {
         let length = i32::try_from(layout.size()).unwrap_or(i32::MAX);
         let vector = DataType::FixedSizeList(values_field(), length);
         let vector = Arc::new(Field::new("weights", vector, false));
-        let fields = of_weights.fields()[..KEYS].iter().map(Arc::clone).chain([vector]);
+        let fields =
+            of_weights.fields()[..KEY_COLUMNS.len()].iter().map(Arc::clone).chain([vector]);
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Self::new(schema, [Column::Vector(layout.tensors().iter().map(Part::of).collect())])
     }
 
     fn new(schema: SchemaRef, vectors: impl IntoIterator<Item = Column>) -> Self {
-        Self { schema, columns: (0..KEYS).map(Column::Key).chain(vectors).collect() }
+        Self { schema, columns: KEY_COLUMNS.map(Column::Key).into_iter().chain(vectors).collect() }
     }
 
     /// The columns of the table.

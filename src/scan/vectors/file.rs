@@ -92,9 +92,10 @@ impl OpenFile {
         if let Some(limit) = limit {
             rows = rows.take(*limit);
         }
-        let keys_missing = self.keys_wanted && keys.is_none();
+        let any = rows.len() > 0;
+        let keys_missing = any && self.keys_wanted && keys.is_none();
         let ranges = || {
-            let mut ranges = self.tensor_ranges(group, &rows);
+            let mut ranges = if any { self.tensor_ranges(group, &rows) } else { Vec::new() };
             if keys_missing {
                 ranges.extend(self.key_ranges(group));
             }
@@ -136,7 +137,8 @@ impl OpenFile {
                 .and_then(|(index, rows)| pages_with(rows, index.page_locations(), start))
                 .unwrap_or_else(|| iter::once(start..start + length).collect())
         };
-        (0..schema.num_columns()).filter(is_of_column).flat_map(of_leaf).collect()
+        let ranges = (0..schema.num_columns()).filter(is_of_column).flat_map(of_leaf);
+        ranges.filter(|range| !range.is_empty()).collect()
     }
 
     /// The key columns of a row group.
@@ -174,6 +176,5 @@ fn pages_with(rows: &Selected, pages: &[PageLocation], start: u64) -> Option<Vec
             ranges.push(offset..offset + u64::try_from(page.compressed_page_size).ok()?);
         }
     }
-    ranges.retain(|range| !range.is_empty());
     Some(ranges)
 }

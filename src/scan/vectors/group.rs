@@ -72,6 +72,7 @@ impl GroupReader {
         leaves: Option<&[Leaf]>,
     ) -> Result<Self> {
         let all = rows.len() == row_count(&file, group)?;
+        let leaves = if rows.len() == 0 { Some([].as_slice()) } else { leaves };
         let vectors = match leaves {
             Some(leaves) => {
                 let reader =

@@ -25,7 +25,7 @@ pub(super) const TAIL: u64 = 128 << 10;
 
 /// What is read from a disk at a time, where everything is read: it fits into the
 /// second-level cache.
-const AHEAD: usize = 256 << 10;
+const WINDOW: usize = 256 << 10;
 
 /// A file to read from.
 #[derive(Debug, Clone)]
@@ -209,7 +209,7 @@ impl Disk {
         if start.checked_add(length as u64).is_none_or(|end| end > self.size) {
             return Err(missing(start, length));
         }
-        let ahead = self.ahead.map_or(0, |end| end.saturating_sub(start).min(AHEAD as u64));
+        let ahead = self.ahead.map_or(0, |end| end.saturating_sub(start).min(WINDOW as u64));
         let reach = length.max(usize::try_from(ahead).unwrap_or(0));
         // The window goes back first, so that it is used again here.
         *window = (start, Bytes::new());

@@ -18,12 +18,11 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics as ColumnStatistics;
 
 use super::buffers::Buffers;
 use super::file::{Footer, OpenFile, read_footer};
-use super::group::Wanted;
+use super::group::{Wanted, row_count};
 use super::input::Opened;
 use crate::error::panicked;
 use crate::scan::table::statistics;
@@ -85,6 +84,17 @@ impl Opener {
             Ok::<_, DataFusionError>((read_footer(&opened, size).await?, on_disk))
         };
         let (footer, _) = footer.get_or_try_init(read).await?.clone();
+        let rows: i64 = footer.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
+        let known = file
+            .statistics
+            .as_ref()
+            .and_then(|statistics| statistics.num_rows.get_value().copied());
+        if let Some(known) = known
+            && usize::try_from(rows) != Ok(known)
+        {
+            let message = format!("`{path}` has {rows} rows, and the log says {known}");
+            return Err(ParquetError::General(message).into());
+        }
         let groups = self.groups(&footer, &file)?;
         let file = Arc::new(OpenFile::new(self, opened, footer));
         let ahead = if file.reads_ahead() { AHEAD } else { 0 };
@@ -104,8 +114,8 @@ impl Opener {
             file.range.as_ref().is_none_or(|range| range.contains(offset))
         };
         let here: Vec<usize> = (0..metadata.num_row_groups()).filter(begins_here).collect();
-        let of_group = |group: &usize| Arc::new(self.statistics(metadata, *group));
-        let matching = self.may_match(here.iter().map(of_group).collect())?;
+        let of_group = |group: &usize| Ok(Arc::new(self.statistics(footer, *group)?));
+        let matching = self.may_match(here.iter().map(of_group).collect::<Result<_>>()?)?;
         Ok(here.into_iter().zip(matching).filter_map(|(group, may)| may.then_some(group)).collect())
     }
 
@@ -125,8 +135,9 @@ impl Opener {
     }
 
     /// The ranges of the keys in a row group.
-    fn statistics(&self, file: &ParquetMetaData, group: usize) -> Statistics {
-        let group = file.row_group(group);
+    fn statistics(&self, file: &ArrowReaderMetadata, group: usize) -> Result<Statistics> {
+        let rows = row_count(file, group)? as u64;
+        let group = file.metadata().row_group(group);
         let range = |index: usize| {
             let name = self.keys.field(index).name();
             let column =
@@ -138,6 +149,6 @@ impl Opener {
                 _ => None,
             }
         };
-        statistics(&self.keys, u64::try_from(group.num_rows()).unwrap_or(0), range(0), range(1))
+        Ok(statistics(&self.keys, rows, range(0), range(1)))
     }
 }

@@ -8,7 +8,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{prep_null_mask_filter, take_record_batch};
 use parquet::arrow::arrow_reader::RowSelection;
 
-/// Rows of a row group: ranges in ascending order, not touching each other.
+/// Rows of a row group: ranges in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Selected(VecDeque<Range<usize>>);
 

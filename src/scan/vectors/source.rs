@@ -19,7 +19,7 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder}
 use object_store::ObjectStore;
 
 use super::buffers::Buffers;
-use super::columns::{Columns, KEYS};
+use super::columns::{Columns, KEY_COLUMNS};
 use super::group::Wanted;
 use super::opener::Opener;
 
@@ -99,7 +99,7 @@ impl FileSource for VectorSource {
         Ok(Arc::new(Opener {
             objects,
             wanted: Arc::new(self.wanted(partition)?),
-            keys: Arc::new(self.columns.schema.project(&[0, 1])?),
+            keys: Arc::new(self.columns.schema.project(&KEY_COLUMNS)?),
             predicate: self.predicate.clone(),
             limit: config.limit,
             buffers: Buffers::default(),
@@ -148,7 +148,8 @@ impl FileSource for VectorSource {
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
         let on_keys = |filter: &Arc<dyn PhysicalExpr>| {
             let columns = collect_columns(filter);
-            !columns.is_empty() && columns.iter().all(|column| column.index() < KEYS)
+            !columns.is_empty()
+                && columns.iter().all(|column| KEY_COLUMNS.contains(&column.index()))
         };
         let answers = filters.iter().map(|filter| match on_keys(filter) {
             true => PushedDown::Yes,

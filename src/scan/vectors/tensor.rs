@@ -2,7 +2,7 @@
 
 use parquet::basic::{LogicalType, Type};
 use parquet::column::page::PageReader;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
@@ -99,7 +99,7 @@ impl TensorReader {
     fn turn_to(&mut self, row: usize) -> Result<bool> {
         // The room of the old page serves for the next.
         self.page = None;
-        loop {
+        let rows = loop {
             let Some(rows) = self.pages.peek_next_page()?.and_then(|page| page.num_rows) else {
                 return Ok(false);
             };
@@ -107,19 +107,22 @@ impl TensorReader {
                 return Ok(false);
             }
             if self.next_row + rows > row {
-                break;
+                break rows;
             }
             self.pages.skip_next_page()?;
             self.next_row += rows;
-        }
+        };
         let Some(page) = self.pages.get_next_page()? else { return Ok(false) };
         let Some(page) = VectorPage::of(&page, self.leaf.width, self.leaf.defined) else {
             return Ok(false);
         };
-        let first = self.next_row;
-        self.next_row += page.rows();
-        self.page = Some((page, first));
-        // If not, the page has other rows than its index says.
-        Ok(row < self.next_row && self.next_row <= self.rows)
+        // By that index pages were skipped, by the stock reader too.
+        if page.rows() != rows {
+            let message = format!("a page of {} rows has {rows} in its index", page.rows());
+            return Err(ParquetError::General(message));
+        }
+        self.page = Some((page, self.next_row));
+        self.next_row += rows;
+        Ok(true)
     }
 }

@@ -14,8 +14,8 @@ use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileOpener;
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column as ColumnExpr, binary, lit};
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::metrics::Count;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
@@ -154,20 +154,38 @@ impl Layout {
     }
 }
 
-/// Reads a file by the vector scan.
-async fn scan(
+fn opener(
     objects: Arc<dyn ObjectStore>,
-    size: usize,
     wanted: Wanted,
-    predicate: Option<Arc<dyn PhysicalExpr>>,
+    layout: &Layout,
+    question: &Question,
+) -> Opener {
+    Opener {
+        objects,
+        wanted: Arc::new(wanted),
+        keys: Layout::own(&[], 0).schema(),
+        predicate: question.predicate(&layout.schema()),
+        limit: question.limit,
+        buffers: Buffers::default(),
+    }
+}
+
+/// Reads a file of `size` bytes, part by part.
+async fn scan(
+    opener: Opener,
+    size: usize,
+    cuts: &[usize],
 ) -> datafusion::error::Result<RecordBatch> {
-    let schema = Arc::clone(&wanted.schema);
-    let keys = Layout::own(&[], 0).schema();
-    let wanted = Arc::new(wanted);
-    let opener =
-        Opener { objects, wanted, keys, predicate, limit: None, buffers: Buffers::default() };
+    let schema = Arc::clone(&opener.wanted.schema);
     let file = PartitionedFile::new("file.parquet", size as u64).with_extension(Footer::default());
-    let batches: Vec<RecordBatch> = opener.open(file)?.await?.try_collect().await?;
+    let mut ends: Vec<i64> = cuts.iter().map(|cut| i64::try_from(cut % size).unwrap()).collect();
+    ends.extend([0, i64::try_from(size).unwrap()]);
+    ends.sort_unstable();
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    for part in ends.windows(2) {
+        let part = file.clone().with_range(part[0], part[1]);
+        batches.extend(opener.open(part)?.await?.try_collect::<Vec<_>>().await?);
+    }
     Ok(concat_batches(&schema, &batches)?)
 }
 
@@ -217,29 +235,45 @@ fn wanted(columns: Vec<Column>, batch_rows: usize) -> Wanted {
     Wanted { schema: Arc::new(schema), columns, batch_rows, buffers, stock_groups }
 }
 
+/// What is asked of a file.
+#[derive(Debug, Clone, Default)]
+struct Question {
+    /// Epochs from the first on and before the second, and models below the third.
+    keys: Option<[i64; 3]>,
+    limit: Option<usize>,
+    /// Where the file is cut into parts.
+    cuts: Vec<usize>,
+}
+
+impl Question {
+    fn mask(&self, batch: &RecordBatch) -> Option<BooleanArray> {
+        let [from, to, below] = self.keys?;
+        let key = |index: usize| batch.column(index).as_any().downcast_ref::<Int64Array>().unwrap();
+        let rows = key(0).values().iter().zip(key(1).values());
+        let wanted = rows.map(|(model, epoch)| (from..to).contains(epoch) && *model < below);
+        Some(wanted.map(Some).collect())
+    }
+
+    fn predicate(&self, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
+        let [from, to, below] = self.keys?;
+        let bound = |name: &str, operator, value: i64| {
+            let column = Arc::new(ColumnExpr::new_with_schema(name, schema).unwrap());
+            binary(column, operator, lit(ScalarValue::from(value)), schema).unwrap()
+        };
+        let bounds = [
+            bound("epoch", Operator::GtEq, from),
+            bound("epoch", Operator::Lt, to),
+            bound("model_id", Operator::Lt, below),
+        ];
+        Some(conjunction(bounds))
+    }
+}
+
 /// Reads by both readers, from a disk and from an object store; says how many row
 /// groups the vector scan left to the stock reader.
-fn compare(
-    layout: &Layout,
-    columns: &[Column],
-    batch_rows: usize,
-    epochs: Option<[i64; 2]>,
-) -> usize {
+fn compare(layout: &Layout, columns: &[Column], batch_rows: usize, question: &Question) -> usize {
     let bytes = layout.write();
-    let batch = layout.batch();
-    let mask = epochs.map(|[from, to]| {
-        let epochs = batch.column(1).as_any().downcast_ref::<Int64Array>().unwrap();
-        epochs.iter().map(|epoch| Some((from..to).contains(&epoch?))).collect::<BooleanArray>()
-    });
-    let predicate = epochs.map(|[from, to]| {
-        let schema = layout.schema();
-        let bound = |operator, value: i64| {
-            let epoch = Arc::new(ColumnExpr::new("epoch", 1));
-            binary(epoch, operator, lit(ScalarValue::from(value)), &schema).unwrap()
-        };
-        let (from, to) = (bound(Operator::GtEq, from), bound(Operator::Lt, to));
-        binary(from, Operator::And, to, &schema).unwrap()
-    });
+    let mask = question.mask(&layout.batch());
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn ObjectStore> =
         Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
@@ -248,12 +282,18 @@ fn compare(
     let mut stock = 0;
     for objects in [disk, memory] {
         let wanted = wanted(columns.to_vec(), batch_rows);
-        let expected = expected(bytes.clone(), columns, &wanted.schema, mask.as_ref());
+        let mut expected = expected(bytes.clone(), columns, &wanted.schema, mask.as_ref());
         let counter = wanted.stock_groups.clone();
-        let found = runtime.block_on(async {
+        let mut found = runtime.block_on(async {
             objects.put(&Path::from("file.parquet"), bytes.clone().into()).await.unwrap();
-            scan(objects, bytes.len(), wanted, predicate.clone()).await.unwrap()
+            let opener = opener(objects, wanted, layout, question);
+            scan(opener, bytes.len(), &question.cuts).await.unwrap()
         });
+        if let Some(limit) = question.limit {
+            // At least so many, and first of all these.
+            let rows = limit.min(expected.num_rows());
+            (expected, found) = (expected.slice(0, rows), found.slice(0, rows));
+        }
         assert_eq!(found, expected);
         stock = counter.value();
     }
@@ -263,17 +303,20 @@ fn compare(
 #[test]
 fn files_of_zoolake_are_read_directly() {
     let layout = Layout::own(&[1, 8, 25, 200], 330);
+    let all = Question::default();
+    let some = Question { keys: Some([20, 37, 3]), ..Question::default() };
     for joined in [false, true] {
-        assert_eq!(compare(&layout, &layout.columns(joined), 13, None), 0);
-        assert_eq!(compare(&layout, &layout.columns(joined), 13, Some([20, 37])), 0);
+        assert_eq!(compare(&layout, &layout.columns(joined), 13, &all), 0);
+        assert_eq!(compare(&layout, &layout.columns(joined), 13, &some), 0);
     }
     let plain =
         Layout { encoding: Encoding::PLAIN, compression: Compression::UNCOMPRESSED, ..layout };
-    assert_eq!(compare(&plain, &plain.columns(true), 13, None), 0);
+    assert_eq!(compare(&plain, &plain.columns(true), 13, &all), 0);
 }
 
 #[test]
 fn what_is_unusual_is_left_to_the_stock_reader() {
+    let all = Question::default();
     let own = Layout::own(&[3, 30], 130);
     let groups = 3;
     for layout in [
@@ -283,12 +326,12 @@ fn what_is_unusual_is_left_to_the_stock_reader() {
         Layout { dictionary: true, ..own.clone() },
     ] {
         for joined in [false, true] {
-            assert_eq!(compare(&layout, &layout.columns(joined), 13, None), groups, "{layout:?}");
+            assert_eq!(compare(&layout, &layout.columns(joined), 13, &all), groups, "{layout:?}");
         }
     }
     // NULLs that come late: what was read directly before stays.
     let late = Layout { null_vectors: Some(40), ..own };
-    assert_eq!(compare(&late, &late.columns(false), 13, None), groups);
+    assert_eq!(compare(&late, &late.columns(false), 13, &all), groups);
 }
 
 fn layouts() -> impl Strategy<Value = Layout> {
@@ -328,27 +371,41 @@ fn layouts() -> impl Strategy<Value = Layout> {
     )
 }
 
+fn questions() -> impl Strategy<Value = Question> {
+    let keys = (0_i64..50, 0_i64..50, 0_i64..6).prop_map(|(from, to, below)| [from, to, below]);
+    let limit = prop::option::weighted(0.3, 0_usize..80);
+    let cuts = prop::collection::vec(any::<usize>(), 0..3);
+    (prop::option::of(keys), limit, cuts).prop_map(|(keys, limit, cuts)| Question {
+        keys,
+        limit,
+        cuts,
+    })
+}
+
 proptest! {
     #[test]
     fn every_file_yields_the_rows_of_the_stock_reader(
         layout in layouts(),
         joined: bool,
         batch_rows in 1_usize..60,
-        epochs in prop::option::of((0_i64..50, 0_i64..50)),
+        question in questions(),
         picked in prop::collection::vec(any::<bool>(), 6),
     ) {
         let mut picked = picked.into_iter();
         let mut columns = layout.columns(joined);
         columns.retain(|_| picked.next().unwrap_or(true));
         prop_assume!(!columns.is_empty());
-        compare(&layout, &columns, batch_rows, epochs.map(|(from, to)| [from, to]));
+        compare(&layout, &columns, batch_rows, &question);
     }
 
-    /// A page may hold anything: what comes of it is rows, or an error.
+    /// A file may hold anything: what comes of it is rows, or an error. Where the
+    /// `parquet` crate panics that is an error too; what pages of ours may hold is
+    /// tested in `page`.
     #[test]
     fn no_damage_is_a_panic(
         layout in layouts(),
         joined: bool,
+        question in questions(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let mut bytes = layout.write().to_vec();
@@ -359,9 +416,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-            let size = bytes.len();
+            let file = PartitionedFile::new("file.parquet", bytes.len() as u64);
             objects.put(&Path::from("file.parquet"), bytes.into()).await.unwrap();
-            drop(scan(objects, size, wanted(layout.columns(joined), 9), None).await);
+            let opener = opener(objects, wanted(layout.columns(joined), 9), &layout, &question);
+            if let Ok(batches) = opener.open(file).unwrap().await {
+                drop(batches.try_collect::<Vec<_>>().await);
+            }
         });
     }
 }

@@ -96,5 +96,5 @@ pub(super) fn quantile(fraction: f64) -> Result<Statistic> {
     if !(0.0..=1.0).contains(&fraction) {
         return exec_err!("quantile {fraction} is outside [0, 1]");
     }
-    Ok(Statistic::Quantile(fraction))
+    Ok(Statistic::quantile(fraction))
 }
