@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-MODELS, ROUNDS = 1000, 5
+MODELS, ROUNDS = 1000, 3
 TENSOR = "conv1.weight"
 ENCODINGS = {"plain": ("PLAIN", "none"), "split": ("BYTE_STREAM_SPLIT", "zstd")}
 
@@ -180,12 +180,12 @@ def own_format_readers(folder, table, last, state):
         "state": lambda: lance_rows(filter=f"epoch = {last} AND model_id = {state}"),
     })  # fmt: skip
 
-    path = f"{folder}/states.vortex"
-    if not os.path.exists(path):
-        vortex.io.write(vortex.array(table), path)
+    in_vortex = f"{folder}/states.vortex"
+    if not os.path.exists(in_vortex):
+        vortex.io.write(table.to_reader(), in_vortex)
     import vortex.expr as ve
     read = lambda *columns, where=None: arrow_rows(
-        vortex.open(path).to_arrow(list(columns) or None, expr=where, batch_size=512))
+        vortex.open(in_vortex).to_arrow(list(columns) or None, expr=where, batch_size=512))
     epoch = ve.column("epoch") == last
     yield "Vortex", Timed({
         "scan": read,
@@ -194,13 +194,13 @@ def own_format_readers(folder, table, last, state):
         "state": lambda: read(where=ve.and_(epoch, ve.column("model_id") == state)),
     })  # fmt: skip
 
-    path = f"{folder}/states.arrow"
-    if not os.path.exists(path):
-        with pa.ipc.new_file(path, table.schema) as writer:
+    in_arrow = f"{folder}/states.arrow"
+    if not os.path.exists(in_arrow):
+        with pa.ipc.new_file(in_arrow, table.schema) as writer:
             writer.write_table(table, max_chunksize=3400)
     # Nothing is read before somebody looks: so each value is, once.
     touch = lambda column: float(np.sum(column.flatten().to_numpy(zero_copy_only=False)))
-    ipc = lambda: pa.ipc.open_file(pa.memory_map(path))
+    ipc = lambda: pa.ipc.open_file(pa.memory_map(in_arrow))
     def touched(names):
         file = ipc()
         batches = [file.get_batch(index) for index in range(file.num_record_batches)]
@@ -213,16 +213,16 @@ def own_format_readers(folder, table, last, state):
         "tensor": lambda: touched([TENSOR]),
     })  # fmt: skip
 
-    path = f"{folder}/states.h5"
-    if not os.path.exists(path):
-        with h5py.File(path, "w") as file:
+    in_hdf5 = f"{folder}/states.h5"
+    if not os.path.exists(in_hdf5):
+        with h5py.File(in_hdf5, "w") as file:
             for name in table.column_names[:2]:
                 file[name] = table[name].to_numpy()
             for name in table.column_names[2:]:
                 values = table[name].combine_chunks().flatten().to_numpy()
                 file[name] = values.reshape(len(table), -1)
     def hdf5(names, rows=slice(None)):
-        with h5py.File(path) as file:
+        with h5py.File(in_hdf5) as file:
             if rows == "epoch":
                 rows = slice(*np.searchsorted(file["epoch"][:], [last, last + 1]))
             return [len(file[name][rows]) for name in names][0]
