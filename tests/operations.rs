@@ -84,6 +84,19 @@ async fn flip(store: &Store, path: &Path) {
     store.objects().put(path, bytes.into()).await.unwrap();
 }
 
+/// The log entry of commit `version`.
+fn entry(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.json"))
+}
+
+/// Changes an object in JSON.
+async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
+    let mut json = serde_json::from_slice(&bytes).unwrap();
+    change(&mut json);
+    store.objects().put(path, json.to_string().into()).await.unwrap();
+}
+
 /// A store in memory with synthetic models `0..models`, each in a commit of its own.
 async fn model_by_model(models: u32) -> Store {
     let store = Store::open_or_create(Location::memory()).await.unwrap();
@@ -321,6 +334,17 @@ async fn a_zoo_that_is_not_there_is_named_with_those_that_are() {
     let empty = Store::open_or_create(Location::memory()).await.unwrap();
     let error = empty.drop_zoo("other").await.unwrap_err();
     assert_eq!(error.to_string(), "unknown zoo `other`: `memory://` has no models");
+}
+
+#[tokio::test]
+async fn a_drop_refuses_a_log_that_lacks_a_model() {
+    let store = model_by_model(2).await;
+    edit(&store, &entry(2), |entry| entry["models"] = serde_json::json!([])).await;
+    let error = store.drop_zoo("synthetic").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let id = synthetic(1, 3).model.id;
+    assert_eq!(error.to_string(), format!("model `{id}` of `models` is in no log entry"));
+    assert_eq!(store.snapshot().await.unwrap().version(), 2);
 }
 
 /// A program that does not know of dropped models must not take them for stored:

@@ -128,6 +128,12 @@ impl Writer {
             };
             while proposal.holds(&draft, &self.snapshot) {
                 let entry = draft.entry(self.snapshot.version() + 1);
+            if !proposal.holds(&draft, &self.snapshot) {
+                files.discard().await;
+                let message =
+                    format!("a draft to {} does not hold where it was drafted", draft.operation);
+                return Err(Error::internal(message));
+            }
                 match self.create(&entry).await? {
                     Created::Yes => {
                         let removed = self.snapshot.files_at(&entry.remove);

@@ -137,7 +137,7 @@ struct Leaving {
 impl Removal<'_> {
     async fn leaving(&self, location: &Location, snapshot: &Snapshot) -> Result<Leaving> {
         let mut leaving = Leaving { models: BTreeSet::new(), archs: BTreeSet::new() };
-        let mut zoos = BTreeSet::new();
+        let (mut zoos, mut unlogged) = (BTreeSet::new(), None);
         for_each_model(location, snapshot, |id, zoo, arch| {
             if zoo == self.zoo {
                 leaving.models.insert(id);
@@ -145,6 +145,7 @@ impl Removal<'_> {
             } else if !zoos.contains(zoo) {
                 zoos.insert(zoo.to_owned());
             }
+            unlogged = unlogged.or_else(|| (!snapshot.has_model(id)).then_some(id));
         })
         .await?;
         if !leaving.models.is_empty() {
@@ -153,6 +154,11 @@ impl Removal<'_> {
         let names: Vec<&str> = zoos.iter().map(String::as_str).collect();
         Err(match names.as_slice() {
             [] => Error::invalid(format!("unknown zoo `{}`: `{location}` has no models", self.zoo)),
+        // Whatever zoo it is of: from the log it is told which files have no other models.
+        if let Some(id) = unlogged {
+            let error = Error::corrupt(format!("model `{id}` of `models` is in no log entry"));
+            return Err(error.with_hint("`zoolake verify` lists everything that is damaged"));
+        }
             names => Error::not_allowed("zoo", self.zoo, names),
         })
     }
