@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use zoolake::Kind;
 use zoolake::arch::Arch;
 use zoolake::sql::Session;
@@ -90,7 +91,7 @@ async fn a_folded_log_opens_to_the_same_snapshot() {
     for index in 0..43 {
         writer.commit(&[synthetic(index, 0)], "train").await.unwrap();
     }
-    let folded = object_store::path::Path::from("log/00000000000000000040.snapshot.json");
+    let folded = Path::from("log/00000000000000000040.snapshot.json");
     store.objects().head(&folded).await.unwrap();
     assert_eq!(store.snapshot().await.unwrap(), *writer.snapshot());
     assert_eq!(store.snapshot_at(21).await.unwrap().num_models(), 21);
@@ -106,7 +107,7 @@ async fn damage_is_named_with_what_still_works() {
     let store = synthetic_store().await;
     let snapshot = store.snapshot().await.unwrap();
     let file = snapshot.files().find(|file| file.table.to_string() == "epochs").unwrap();
-    let path = object_store::path::Path::from(file.path.as_str());
+    let path = Path::from(file.path.as_str());
     let whole = store.objects().get(&path).await.unwrap().bytes().await.unwrap();
 
     let half = whole.slice(..whole.len() / 2);
@@ -136,7 +137,7 @@ async fn damage_is_named_with_what_still_works() {
 #[tokio::test]
 async fn a_damaged_log_entry_is_named_and_older_states_open() {
     let store = synthetic_store().await;
-    let entry = object_store::path::Path::from("log/00000000000000000002.json");
+    let entry = Path::from("log/00000000000000000002.json");
     store.objects().put(&entry, "{\"format\": 1,".into()).await.unwrap();
     let error = store.snapshot().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Corrupt);
@@ -144,6 +145,42 @@ async fn a_damaged_log_entry_is_named_and_older_states_open() {
     assert!(error.hint().unwrap().starts_with("`--at 1` reads the store as it was before"));
     assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 3);
     assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+}
+
+/// The log entry of commit `version`.
+fn entry(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.json"))
+}
+
+/// Changes an object in JSON.
+async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
+    let mut json = serde_json::from_slice(&bytes).unwrap();
+    change(&mut json);
+    store.objects().put(path, json.to_string().into()).await.unwrap();
+}
+
+/// A store of `commits` models without training, each in a commit of its own.
+async fn of_commits(commits: u32) -> Store {
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    let mut writer = store.writer().await.unwrap();
+    for index in 0..commits {
+        writer.commit(&[synthetic(index, 0)], "train").await.unwrap();
+    }
+    store
+}
+
+#[tokio::test]
+async fn what_a_newer_zoolake_wrote_is_not_called_damage() {
+    let store = of_commits(20).await;
+    let folded = Path::from("log/00000000000000000020.snapshot.json");
+    for path in [entry(2), folded] {
+        edit(&store, &path, |json| json["format"] = 9.into()).await;
+        let error = store.verify().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported, "{path}");
+        assert_eq!(error.hint(), Some("install a newer zoolake"));
+        edit(&store, &path, |json| json["format"] = 1.into()).await;
+    }
 }
 
 #[tokio::test]
@@ -172,7 +209,7 @@ async fn a_flipped_bit_anywhere_in_a_footer_is_named() {
     let store = synthetic_store().await;
     let snapshot = store.snapshot().await.unwrap();
     let file = snapshot.files().find(|file| file.table.to_string() == "epochs").unwrap();
-    let path = object_store::path::Path::from(file.path.as_str());
+    let path = Path::from(file.path.as_str());
     let whole = store.objects().get(&path).await.unwrap().bytes().await.unwrap();
     let mut refused = 0;
     for back in 1..=200 {

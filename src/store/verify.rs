@@ -19,7 +19,7 @@ use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
 use super::{Location, Store, failure, paths};
 use crate::arch::Arch;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What verification found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,7 +63,8 @@ impl Store {
     /// its states.
     ///
     /// # Errors
-    /// Only if the store cannot be read; damage is reported, not returned.
+    /// Only if the store cannot be read, now (`Unavailable`) or by this program
+    /// (`Unsupported`); damage is reported, not returned.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
         let (snapshot, removed) = self.verify_log(&mut report).await?;
@@ -126,7 +127,7 @@ impl Store {
                         snapshot.apply(&entry);
                         removed.extend(entry.remove);
                     }
-                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                    Err(error) if !is_damage(&error) => return Err(error),
                     Err(error) => {
                         let before = version - 1;
                         let problem =
@@ -145,7 +146,7 @@ impl Store {
                         snapshot = folded;
                         continue;
                     }
-                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                    Err(error) if !is_damage(&error) => return Err(error),
                     Err(error) => error.to_string(),
                 };
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
@@ -215,6 +216,11 @@ fn misfit(entry: &Entry, snapshot: &Snapshot) -> Option<String> {
     }
     if let Some(id) = entry.dropped.iter().find(|id| !snapshot.has_model(**id)) {
         return Some(format!("drops model `{id}`, which was not there"));
+/// Whether a failure to read an object is one of its bytes.
+fn is_damage(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::Unavailable | Kind::Unsupported)
+}
+
     }
     let dropped: HashSet<&i64> = entry.dropped.iter().collect();
     let is_there = |id: &&i64| snapshot.has_model(**id) && !dropped.contains(id);
