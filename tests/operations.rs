@@ -334,6 +334,9 @@ async fn a_zoo_that_is_not_there_is_named_with_those_that_are() {
     let empty = Store::open_or_create(Location::memory()).await.unwrap();
     let error = empty.drop_zoo("other").await.unwrap_err();
     assert_eq!(error.to_string(), "unknown zoo `other`: `memory://` has no models");
+    let asked = empty.models_of_zoo("other").await.unwrap_err();
+    assert_eq!(asked.to_string(), error.to_string(), "as it is asked before it is dropped");
+    assert_eq!(store.models_of_zoo("other").await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! written anew without them. The log entry names the models, so that they can be
 //! trained and committed again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
@@ -35,14 +35,13 @@ pub struct Dropped {
 }
 
 impl Store {
-    /// The zoos of `snapshot`, with the number of their models.
-    pub async fn zoos(&self, snapshot: &Snapshot) -> Result<BTreeMap<String, usize>> {
-        let mut zoos = BTreeMap::new();
-        for_each_model(&self.location, snapshot, |_, zoo, _| {
-            *zoos.entry(zoo.to_owned()).or_default() += 1;
-        })
-        .await?;
-        Ok(zoos)
+    /// How many models of `zoo` a drop would find.
+    ///
+    /// # Errors
+    /// As of [`Self::drop_zoo`].
+    pub async fn models_of_zoo(&self, zoo: &str) -> Result<usize> {
+        let leaving = Removal { zoo }.leaving(&self.location, &self.snapshot().await?).await?;
+        Ok(leaving.models.len())
     }
 
     /// Drops every model of `zoo` from the newest snapshot. Those that another writer
