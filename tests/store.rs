@@ -183,6 +183,46 @@ async fn what_a_newer_zoolake_wrote_is_not_called_damage() {
     }
 }
 
+/// The log says which objects are read, copied and removed: none but data files.
+#[tokio::test]
+async fn a_log_that_names_other_objects_is_refused() {
+    let store = synthetic_store().await;
+    for path in ["log/00000000000000000001.json", "../thesis.tex", "data/../zoolake.json", "data"] {
+        for key in ["/add/0/path", "/remove/0"] {
+            edit(&store, &entry(2), |json| {
+                json["remove"] = serde_json::json!(["data/models/0.parquet"]);
+                *json.pointer_mut(key).unwrap() = path.into();
+            })
+            .await;
+            let error = store.snapshot().await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Corrupt);
+            let names = format!("names `{path}`, which is no data file");
+            assert!(error.to_string().ends_with(&names), "{error}");
+            edit(&store, &entry(2), |json| {
+                *json.pointer_mut("/add/0/path").unwrap() = "data/models/0.parquet".into();
+            })
+            .await;
+        }
+    }
+}
+
+/// A folded log that was altered, and can still be parsed, is passed over.
+#[tokio::test]
+async fn an_altered_folded_log_is_not_believed() {
+    let store = of_commits(21).await;
+    let whole = store.snapshot().await.unwrap();
+    let folded = Path::from("log/00000000000000000020.snapshot.json");
+    edit(&store, &folded, |json| drop(json["files"].as_array_mut().unwrap().pop())).await;
+    assert_eq!(store.snapshot().await.unwrap(), whole);
+    let findings = store.verify().await.unwrap().findings;
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].problem.contains("has been altered"), "{findings:?}");
+    // Those of earlier versions have no checksum.
+    edit(&store, &folded, |json| drop(json.as_object_mut().unwrap().remove("sha256"))).await;
+    let findings = store.verify().await.unwrap().findings;
+    assert_eq!(findings[0].problem, "differs from the log it folds");
+}
+
 #[tokio::test]
 async fn what_is_no_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();

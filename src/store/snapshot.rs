@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::log::{self, DataFile, Entry, FORMAT_OF_DROPS, parse};
 use super::paths::{self, LogObject};
 use super::schema::Table;
+use super::verify::sha256;
 use super::{Location, failure};
 use crate::error::{Error, Kind, Result};
 
@@ -65,6 +67,13 @@ struct Folded {
     models: Vec<i64>,
     history: Vec<CommitInfo>,
 }
+    #[serde(default, skip_serializing)]
+    sha256: Option<String>,
+}
+
+/// The end of a folded log whose bytes before it have this SHA-256.
+fn seal(sha256: &str) -> String {
+    format!(",\"sha256\":\"{sha256}\"}}")
 
 impl Snapshot {
     /// Loads the state as of `version`, or the newest one.
@@ -161,21 +170,34 @@ impl Snapshot {
             models,
             history: self.history.clone(),
         };
-        serde_json::to_vec(&folded)
-            .map_err(|error| Error::internal("cannot serialise a snapshot").with_source(error))
+        let mut bytes = serde_json::to_vec(&folded)
+            .map_err(|error| Error::internal("cannot serialise a snapshot").with_source(error))?;
+        // The brace that the seal brings.
+        bytes.pop();
+        let seal = seal(&sha256(&bytes));
+        bytes.extend(seal.into_bytes());
+        Ok(bytes)
     }
 
     /// Reads the log folded up to `version`.
     pub(super) async fn read_folded(location: &Location, version: u64) -> Result<Self> {
         let path = paths::folded(version);
         let bytes = get(location, &path).await?;
-        let folded: Folded = parse(&location.path_of(&path), "snapshot", FORMAT_OF_DROPS, &bytes)?;
+        Self::from_json(&location.path_of(&path), version, &bytes).map_err(|error| {
+            match error.kind() {
+                Kind::Corrupt => error.with_hint("remove it: the log entries say the same"),
+                _ => error,
+            }
+            sha256: None,
+        })
+    }
+
+    /// Reads the folded log at `path`, which should be that up to commit `version`.
+    fn from_json(path: &str, version: u64, bytes: &[u8]) -> Result<Self> {
+        let folded: Folded = parse(path, "snapshot", FORMAT_OF_DROPS, bytes)?;
         if folded.version != version {
-            return Err(Error::corrupt(format!(
-                "snapshot `{}` says it is commit `{}`",
-                location.path_of(&path),
-                folded.version
-            )));
+            let message = format!("snapshot `{path}` says it is commit `{}`", folded.version);
+            return Err(Error::corrupt(message));
         }
         let file = |file: DataFile| (file.path.clone(), Arc::new(file));
         Ok(Self {
@@ -191,6 +213,13 @@ impl Snapshot {
         self.version
     }
 
+        let is_sealed = |digest: &String| {
+            bytes.strip_suffix(seal(digest).as_bytes()).is_some_and(|rest| sha256(rest) == *digest)
+        };
+        if !folded.sha256.as_ref().is_none_or(is_sealed) {
+            return Err(Error::corrupt(format!("snapshot `{path}` has been altered")));
+        }
+        log::check_names(path, "snapshot", folded.files.iter().map(|file| file.path.as_str()))?;
     /// Whether the model with this id is stored.
     pub fn has_model(&self, id: i64) -> bool {
         self.models.contains(&id)
@@ -309,7 +338,7 @@ pub(super) async fn read_entry(location: &Location, version: u64) -> Result<Entr
     })
 }
 
-async fn get(location: &Location, path: &object_store::path::Path) -> Result<bytes::Bytes> {
+async fn get(location: &Location, path: &Path) -> Result<bytes::Bytes> {
     let object =
         location.objects().get(path).await.map_err(|error| failure::read(location, path, error))?;
     object.bytes().await.map_err(|error| failure::read(location, path, error))
