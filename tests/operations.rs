@@ -251,6 +251,19 @@ async fn vacuum_removes_what_a_killed_writer_was_writing() {
     assert_eq!(store.verify().await.unwrap().findings, []);
 }
 
+/// Models in training are not of the store's making: their files come and go.
+#[tokio::test]
+async fn a_vacuum_does_not_look_into_the_work_folder() {
+    let (folder, store) = on_disk().await;
+    let desk = folder.path().join("store/work/7");
+    std::fs::create_dir_all(&desk).unwrap();
+    std::fs::write(desk.join("00001.state#1234"), "half").unwrap();
+    std::fs::write(folder.path().join("store/zoolake.json#1234"), "half").unwrap();
+    let garbage = store.garbage(Duration::ZERO).await.unwrap();
+    let paths: Vec<&str> = garbage.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["zoolake.json#1234"], "a store without data");
+}
+
 /// The synthetic models `indices` as those of another zoo.
 fn of_zoo(zoo: &str, indices: std::ops::Range<u32>) -> Vec<Trained> {
     let renamed = |index| {
