@@ -206,6 +206,30 @@ async fn a_log_that_names_other_objects_is_refused() {
     }
 }
 
+/// Entry 20 is lost, and the log folded behind it is not: nobody may commit another 20.
+#[tokio::test]
+async fn nobody_commits_below_a_folded_log() {
+    let store = of_commits(20).await;
+    let bytes = store.objects().get(&entry(20)).await.unwrap().bytes().await.unwrap();
+    store.objects().delete(&entry(20)).await.unwrap();
+    let place = "log/00000000000000000020.snapshot.json";
+    let report = store.verify().await.unwrap();
+    let findings: Vec<_> = report.findings.iter().map(|finding| finding.place.as_str()).collect();
+    assert_eq!((report.version, findings), (19, vec![place]));
+    let error = store.writer().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains(&format!("`{place}` is of a later commit")), "{error}");
+    assert_eq!(store.snapshot().await.unwrap().num_models(), 19, "readers go on");
+
+    store.objects().put(&entry(20), bytes.into()).await.unwrap();
+    store.writer().await.unwrap().commit(&[synthetic(20, 0)], "train").await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings, []);
+    let mark = Path::from("log/00000000000000000099.vacuumed.json");
+    store.objects().put(&mark, "{}".into()).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+    assert_eq!(store.writer().await.unwrap_err().kind(), Kind::Corrupt);
+}
+
 /// A folded log that was altered, and can still be parsed, is passed over.
 #[tokio::test]
 async fn an_altered_folded_log_is_not_believed() {

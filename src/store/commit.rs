@@ -93,7 +93,9 @@ impl Store {
     /// A writer that knows what the store holds now.
     pub async fn writer(&self) -> Result<Writer> {
         let location = self.location.clone();
-        let snapshot = Snapshot::load(&location, None).await?;
+        let log = LogListing::read(&location).await?;
+        log.check_complete(&location)?;
+        let snapshot = Snapshot::from_log(&location, &log, None).await?;
         Ok(Writer { location, snapshot })
     }
 }
@@ -157,9 +159,10 @@ impl Writer {
     /// Whether this writer knows the newest commit; if not, reads what it missed.
     async fn is_current(&mut self) -> Result<bool> {
         let known = self.snapshot.version();
-        let newest = LogListing::read(&self.location).await?.newest;
-        self.snapshot.advance(&self.location, newest).await?;
-        Ok(known >= newest)
+        let log = LogListing::read(&self.location).await?;
+        log.check_complete(&self.location)?;
+        self.snapshot.advance(&self.location, log.newest).await?;
+        Ok(known >= log.newest)
     }
 
     /// After the `lost`-th lost race, counted from 0: waits, and reads what others

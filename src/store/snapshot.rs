@@ -81,7 +81,15 @@ impl Snapshot {
         if version == Some(0) {
             return Ok(Self::default());
         }
-        let log = LogListing::read(location).await?;
+        Self::from_log(location, &LogListing::read(location).await?, version).await
+    }
+
+    /// The same from a listing of the log.
+    pub(super) async fn from_log(
+        location: &Location,
+        log: &LogListing,
+        version: Option<u64>,
+    ) -> Result<Self> {
         let target = match version {
             Some(version) if version > log.newest => {
                 return Err(Error::not_found(format!(
@@ -296,6 +304,32 @@ impl LogListing {
         while let Some(object) =
             objects.try_next().await.map_err(|error| failure::read(location, &folder, error))?
         {
+        let log = Self::list(location).await?;
+        // A listing takes time: it may lack an entry and have the log folded behind it.
+        if log.beyond().is_empty() { Ok(log) } else { Self::list(location).await }
+    }
+
+    /// What speaks of commits after the newest entry: entries are lost.
+    pub(super) fn beyond(&self) -> Vec<Path> {
+        let folded = self.folded.iter().filter(|&&version| version > self.newest);
+        let mark = (self.vacuumed > self.newest).then(|| paths::vacuumed(self.vacuumed));
+        folded.map(|&version| paths::folded(version)).chain(mark).collect()
+    }
+
+    /// For writers: another commit with the number of a lost one would be taken for it.
+    pub(super) fn check_complete(&self, location: &Location) -> Result<()> {
+        let Some(path) = self.beyond().into_iter().next() else { return Ok(()) };
+        let newest = self.newest;
+        Err(Error::corrupt(format!(
+            "`{path}` is of a later commit than `{newest}`, the newest entry of store `{location}`"
+        ))
+        .with_hint(format!(
+            "put the lost entries back; or remove what `zoolake verify` lists, to go on from \
+             commit {newest} without them"
+        )))
+    }
+
+    async fn list(location: &Location) -> Result<Self> {
             match paths::parse_log(&object.location) {
                 Some(LogObject::Entry(version)) => listing.newest = listing.newest.max(version),
                 Some(LogObject::Folded(version)) => listing.folded.push(version),

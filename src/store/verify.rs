@@ -153,6 +153,13 @@ impl Store {
             }
         }
         Ok((snapshot, removed))
+        report.findings.extend(log.beyond().into_iter().map(|path| Finding {
+            place: path.to_string(),
+            problem: format!(
+                "is of a later commit than `{}`, the newest entry there is; writers refuse the store",
+                log.newest
+            ),
+        }));
     }
 
     /// Checks one file against what the log says of it, and returns its keys, or
