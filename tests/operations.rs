@@ -235,6 +235,11 @@ async fn a_vacuum_leaves_snapshots_that_lost_nothing() {
     assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 2);
     assert_eq!(store.snapshot_at(2).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(store.snapshot_at(3).await.unwrap().num_models(), 2);
+    // Nor does a damaged entry behind them stand in the way: it is `--at 1` that is advised.
+    store.objects().put(&entry(2), "{".into()).await.unwrap();
+    let error = store.snapshot().await.unwrap_err();
+    assert!(error.hint().unwrap().starts_with("`--at 1` reads the store"), "{error:?}");
+    assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 2);
 }
 
 #[tokio::test]

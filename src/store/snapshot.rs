@@ -58,7 +58,8 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Versions 1 and 2 of `log/*.snapshot.json`.
+/// Versions 1 and 2 of `log/*.snapshot.json`. Ends with the SHA-256 of all that is before
+/// it, but that earlier programs did not write one.
 #[derive(Serialize, Deserialize)]
 struct Folded {
     format: u32,
@@ -66,7 +67,6 @@ struct Folded {
     files: Vec<DataFile>,
     models: Vec<i64>,
     history: Vec<CommitInfo>,
-}
     #[serde(default, skip_serializing)]
     sha256: Option<String>,
 }
@@ -74,6 +74,7 @@ struct Folded {
 /// The end of a folded log whose bytes before it have this SHA-256.
 fn seal(sha256: &str) -> String {
     format!(",\"sha256\":\"{sha256}\"}}")
+}
 
 impl Snapshot {
     /// Loads the state as of `version`, or the newest one.
@@ -117,7 +118,12 @@ impl Snapshot {
     /// then from the disk.
     async fn check_vacuumed(&self, location: &Location, vacuumed: u64) -> Result<()> {
         let mut entries = entries(location, self.version + 1, vacuumed);
-        while let Some(entry) = entries.try_next().await? {
+        while let Some(entry) = entries.next().await {
+            let entry = match entry {
+                // Older states do not need it. If it removed a file of theirs, that is missing.
+                Err(error) if error.kind() == Kind::Corrupt => continue,
+                entry => entry?,
+            };
             if entry.remove.iter().any(|path| self.has_file(path)) {
                 let (version, by) = (self.version, entry.version);
                 return Err(Error::not_found(format!(
@@ -177,6 +183,7 @@ impl Snapshot {
             files,
             models,
             history: self.history.clone(),
+            sha256: None,
         };
         let mut bytes = serde_json::to_vec(&folded)
             .map_err(|error| Error::internal("cannot serialise a snapshot").with_source(error))?;
@@ -196,7 +203,6 @@ impl Snapshot {
                 Kind::Corrupt => error.with_hint("remove it: the log entries say the same"),
                 _ => error,
             }
-            sha256: None,
         })
     }
 
@@ -207,6 +213,13 @@ impl Snapshot {
             let message = format!("snapshot `{path}` says it is commit `{}`", folded.version);
             return Err(Error::corrupt(message));
         }
+        let is_sealed = |digest: &String| {
+            bytes.strip_suffix(seal(digest).as_bytes()).is_some_and(|rest| sha256(rest) == *digest)
+        };
+        if !folded.sha256.as_ref().is_none_or(is_sealed) {
+            return Err(Error::corrupt(format!("snapshot `{path}` has been altered")));
+        }
+        log::check_names(path, "snapshot", folded.files.iter().map(|file| file.path.as_str()))?;
         let file = |file: DataFile| (file.path.clone(), Arc::new(file));
         Ok(Self {
             version,
@@ -221,13 +234,6 @@ impl Snapshot {
         self.version
     }
 
-        let is_sealed = |digest: &String| {
-            bytes.strip_suffix(seal(digest).as_bytes()).is_some_and(|rest| sha256(rest) == *digest)
-        };
-        if !folded.sha256.as_ref().is_none_or(is_sealed) {
-            return Err(Error::corrupt(format!("snapshot `{path}` has been altered")));
-        }
-        log::check_names(path, "snapshot", folded.files.iter().map(|file| file.path.as_str()))?;
     /// Whether the model with this id is stored.
     pub fn has_model(&self, id: i64) -> bool {
         self.models.contains(&id)
@@ -298,12 +304,6 @@ pub(super) struct LogListing {
 
 impl LogListing {
     pub(super) async fn read(location: &Location) -> Result<Self> {
-        let folder = paths::log();
-        let mut objects = location.objects().list(Some(&folder));
-        let mut listing = Self { newest: 0, folded: Vec::new(), vacuumed: 0 };
-        while let Some(object) =
-            objects.try_next().await.map_err(|error| failure::read(location, &folder, error))?
-        {
         let log = Self::list(location).await?;
         // A listing takes time: it may lack an entry and have the log folded behind it.
         if log.beyond().is_empty() { Ok(log) } else { Self::list(location).await }
@@ -330,6 +330,12 @@ impl LogListing {
     }
 
     async fn list(location: &Location) -> Result<Self> {
+        let folder = paths::log();
+        let mut objects = location.objects().list(Some(&folder));
+        let mut listing = Self { newest: 0, folded: Vec::new(), vacuumed: 0 };
+        while let Some(object) =
+            objects.try_next().await.map_err(|error| failure::read(location, &folder, error))?
+        {
             match paths::parse_log(&object.location) {
                 Some(LogObject::Entry(version)) => listing.newest = listing.newest.max(version),
                 Some(LogObject::Folded(version)) => listing.folded.push(version),
