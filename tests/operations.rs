@@ -473,6 +473,31 @@ async fn an_interrupted_copy_goes_on_where_it_stopped() {
     assert_eq!(target.verify().await.unwrap().findings, []);
 }
 
+/// A vacuum may be about to remove what has been there for long.
+#[tokio::test]
+async fn a_copy_takes_over_no_file_that_a_vacuum_may_remove() {
+    let store = model_by_model(2).await;
+    let snapshot = store.snapshot().await.unwrap();
+    let (folder, target) = on_disk().await;
+    store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+    target.drop_zoo("synthetic").await.unwrap();
+    let day = Duration::from_secs(25 * 3600);
+    for file in snapshot.files() {
+        let path = folder.path().join("store").join(&file.path);
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(file.metadata().unwrap().modified().unwrap() - day).unwrap();
+    }
+    let garbage = target.garbage(Duration::ZERO).await.unwrap();
+    assert_eq!(garbage.len(), snapshot.files().count());
+
+    let copied = store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+    assert_eq!((copied.version, copied.models, copied.files), (3, 2, 7));
+    target.vacuum(&garbage).await.unwrap();
+    let report = target.verify().await.unwrap();
+    assert_eq!((report.findings, report.unreferenced), (vec![], 0));
+    assert_eq!(newest(&target).await, newest(&store).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_copies_to_one_place_race() {
     let store = model_by_model(3).await;
