@@ -128,14 +128,14 @@ impl Writer {
                     return Err(error);
                 }
             };
-            while proposal.holds(&draft, &self.snapshot) {
-                let entry = draft.entry(self.snapshot.version() + 1);
             if !proposal.holds(&draft, &self.snapshot) {
                 files.discard().await;
                 let message =
                     format!("a draft to {} does not hold where it was drafted", draft.operation);
                 return Err(Error::internal(message));
             }
+            while proposal.holds(&draft, &self.snapshot) {
+                let entry = draft.entry(self.snapshot.version() + 1);
                 match self.create(&entry).await? {
                     Created::Yes => {
                         let removed = self.snapshot.files_at(&entry.remove);
@@ -190,7 +190,13 @@ impl Writer {
             // An error does not say that nothing was stored: the acknowledgement may
             // have been lost, and a retry inside the client then finds our own entry.
             match read_entry(&self.location, entry.version).await {
-                Ok(stored) if stored.id == entry.id => return Ok(Created::Yes),
+                Ok(stored) if stored.id == entry.id => {
+                    // On a local disk its name may be all that failed to be synced.
+                    let synced = self.location.sync(&paths::log());
+                    return synced
+                        .map(|()| Created::Yes)
+                        .map_err(|_| failure::write(&self.location, &path, error));
+                }
                 Ok(_) => return Ok(Created::Lost),
                 Err(_) if exists && conflicts < MAX_CONFLICTS => {
                     clock::back_off(conflicts).await;
