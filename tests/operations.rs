@@ -368,6 +368,22 @@ async fn a_drop_refuses_a_log_that_lacks_a_model() {
     assert_eq!(store.snapshot().await.unwrap().version(), 2);
 }
 
+#[tokio::test]
+async fn a_zoo_that_lost_a_file_can_be_dropped_and_trained_again() {
+    let store = at_once(&synthetics(0..1)).await;
+    let mut writer = store.writer().await.unwrap();
+    let other = of_zoo("other", 0..1);
+    writer.commit(&other, "train").await.unwrap();
+    let table = Table::Weights("cnn_s".to_owned());
+    let lost = store.snapshot().await.unwrap().files_of(&table)[1].path.as_str().into();
+    store.objects().delete(&lost).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+    store.drop_zoo("other").await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings, []);
+    writer.commit(&other, "train").await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings, []);
+}
+
 /// A program that does not know of dropped models must not take them for stored:
 /// what it cannot read has a format it does not know.
 #[tokio::test]

@@ -84,8 +84,15 @@ impl Proposal for Removal<'_> {
             Table::Weights(arch) if !archs.contains(arch) => false,
             _ => file.model_id.is_none_or(|(min, max)| models.range(min..=max).next().is_some()),
         };
-        let concerned = snapshot.files().filter(|file| concerns(file)).map(Arc::clone).collect();
-        let mut shares = shares_of(location, concerned, &|owner| stays(&[], owner)).await?;
+        // Of most files the log says that nothing stays. They are not opened: they may be lost.
+        let staying: BTreeSet<i64> = snapshot.models().filter(|id| !models.contains(id)).collect();
+        let leaves = |file: &Arc<DataFile>| {
+            file.model_id.is_some_and(|(min, max)| staying.range(min..=max).next().is_none())
+        };
+        let concerned = snapshot.files().filter(|file| concerns(file)).map(Arc::clone);
+        let (leaving, mixed): (Vec<_>, Vec<_>) = concerned.partition(leaves);
+        let mut shares = shares_of(location, mixed, &|owner| stays(&[], owner)).await?;
+        shares.extend(leaving.into_iter().map(|file| (file, Share::None)));
 
         // What is left of an architecture without weights is its layout.
         let layouts = without_weights(snapshot, archs, &shares);
@@ -138,26 +145,26 @@ impl Removal<'_> {
         let mut leaving = Leaving { models: BTreeSet::new(), archs: BTreeSet::new() };
         let (mut zoos, mut unlogged) = (BTreeSet::new(), None);
         for_each_model(location, snapshot, |id, zoo, arch| {
+            unlogged = unlogged.or_else(|| (!snapshot.has_model(id)).then_some(id));
             if zoo == self.zoo {
                 leaving.models.insert(id);
                 leaving.archs.insert(arch.to_owned());
             } else if !zoos.contains(zoo) {
                 zoos.insert(zoo.to_owned());
             }
-            unlogged = unlogged.or_else(|| (!snapshot.has_model(id)).then_some(id));
         })
         .await?;
+        // Whatever zoo it is of: from the log it is told which files have no other models.
+        if let Some(id) = unlogged {
+            let error = Error::corrupt(format!("model `{id}` of `models` is in no log entry"));
+            return Err(error.with_hint("`zoolake verify` lists everything that is damaged"));
+        }
         if !leaving.models.is_empty() {
             return Ok(leaving);
         }
         let names: Vec<&str> = zoos.iter().map(String::as_str).collect();
         Err(match names.as_slice() {
             [] => Error::invalid(format!("unknown zoo `{}`: `{location}` has no models", self.zoo)),
-        // Whatever zoo it is of: from the log it is told which files have no other models.
-        if let Some(id) = unlogged {
-            let error = Error::corrupt(format!("model `{id}` of `models` is in no log entry"));
-            return Err(error.with_hint("`zoolake verify` lists everything that is damaged"));
-        }
             names => Error::not_allowed("zoo", self.zoo, names),
         })
     }
