@@ -199,6 +199,7 @@ async fn vacuum_removes_what_no_kept_snapshot_needs() {
     store.objects().put(&stray, "rows".into()).await.unwrap();
     let hour = Duration::from_secs(3600);
     assert_eq!(store.garbage(hour).await.unwrap(), [], "what is young is kept");
+    assert_eq!(store.garbage(Duration::MAX).await.unwrap(), []);
 
     let garbage = store.garbage(Duration::ZERO).await.unwrap();
     let of_kind = |kind| garbage.iter().filter(|file| file.kind == kind).collect::<Vec<_>>();
@@ -701,7 +702,7 @@ async fn verification_goes_on_behind_a_damaged_log_entry() {
     let places: Vec<&str> = report.findings.iter().map(|finding| finding.place.as_str()).collect();
     assert_eq!(places, ["commit 3", path.as_ref()]);
     assert!(report.findings[0].problem.ends_with("with `--at 2`"), "{:?}", report.findings[0]);
-    assert!(report.findings[1].problem.ends_with("1 rows of `weights_cnn_s` are affected"));
+    assert!(report.findings[1].problem.ends_with("1 row of `weights_cnn_s` is affected"));
 }
 
 /// What the log says of a file decides which files a query opens.

@@ -32,7 +32,8 @@ pub struct Report {
     pub files: usize,
     /// Bytes read.
     pub bytes: u64,
-    /// Data files that no commit names, left by writers that were killed or failed, or are still at work: harmless.
+    /// Data files that no commit names, left by writers that were killed or failed, or are
+    /// still at work: harmless.
     pub unreferenced: usize,
     /// Data files that a later commit removed, and that older snapshots still have.
     pub superseded: usize,
@@ -152,7 +153,6 @@ impl Store {
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
             }
         }
-        Ok((snapshot, removed))
         report.findings.extend(log.beyond().into_iter().map(|path| Finding {
             place: path.to_string(),
             problem: format!(
@@ -160,6 +160,7 @@ impl Store {
                 log.newest
             ),
         }));
+        Ok((snapshot, removed))
     }
 
     /// Checks one file against what the log says of it, and returns its keys, or
@@ -215,6 +216,11 @@ impl Store {
     }
 }
 
+/// Whether a failure to read an object is one of its bytes.
+fn is_damage(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::Unavailable | Kind::Unsupported)
+}
+
 /// What is wrong with `entry` on top of `snapshot`; damage of this kind is another
 /// program's, or ours.
 fn misfit(entry: &Entry, snapshot: &Snapshot) -> Option<String> {
@@ -223,11 +229,6 @@ fn misfit(entry: &Entry, snapshot: &Snapshot) -> Option<String> {
     }
     if let Some(id) = entry.dropped.iter().find(|id| !snapshot.has_model(**id)) {
         return Some(format!("drops model `{id}`, which was not there"));
-/// Whether a failure to read an object is one of its bytes.
-fn is_damage(error: &Error) -> bool {
-    !matches!(error.kind(), Kind::Unavailable | Kind::Unsupported)
-}
-
     }
     let dropped: HashSet<&i64> = entry.dropped.iter().collect();
     let is_there = |id: &&i64| snapshot.has_model(**id) && !dropped.contains(id);
@@ -259,7 +260,10 @@ pub(super) async fn read(
 }
 
 fn affected(file: &DataFile) -> String {
-    format!("{} rows of `{}` are affected", file.rows, file.table)
+    match file.rows {
+        1 => format!("1 row of `{}` is affected", file.table),
+        rows => format!("{rows} rows of `{}` are affected", file.table),
+    }
 }
 
 fn wrong_size(bytes: u64, file: &DataFile) -> String {
