@@ -2,14 +2,18 @@
 //! is in them was read by another program: see `tests/compat/README.md`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::{Kind, Result};
+
+use crate::fixture::synthetics;
 
 fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat").join(version)
@@ -87,6 +91,51 @@ fn assert_cell(rows: &RecordBatch, column: usize, row: usize, cell: &str, place:
             let digest: String =
                 Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(digest, cell, "{place}");
+        }
+    }
+}
+
+/// A golden store in a folder of its own.
+async fn copy_of(version: &str) -> (TempDir, Store) {
+    let place = tempfile::tempdir().unwrap();
+    let mut folders = vec![PathBuf::new()];
+    let (from, to) = (folder(version).join("store"), place.path().join("store"));
+    while let Some(below) = folders.pop() {
+        std::fs::create_dir_all(to.join(&below)).unwrap();
+        for entry in std::fs::read_dir(from.join(&below)).unwrap() {
+            let entry = entry.unwrap();
+            let path = below.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else {
+                std::fs::copy(entry.path(), to.join(&path)).unwrap();
+            }
+        }
+    }
+    let location = Location::existing(to.to_str().unwrap(), &CloudOptions::default()).unwrap();
+    (place, Store::open(location).await.unwrap())
+}
+
+/// What earlier versions wrote is trained into, merged, copied, thinned out and cleared.
+#[tokio::test]
+async fn earlier_stores_can_be_kept_in_order() {
+    for version in ["v1", "v2"] {
+        let (_folder, store) = copy_of(version).await;
+        let before = store.snapshot().await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        assert_eq!(writer.commit(&synthetics(0..2), "train").await.unwrap().added, 2);
+        assert!(store.compact(&|_| {}).await.unwrap().commits > 0, "{version}");
+        let target = Store::open_or_create(Location::memory()).await.unwrap();
+        let snapshot = store.snapshot().await.unwrap();
+        let copied = store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+        assert_eq!(copied.models, before.num_models() + 2, "{version}");
+        store.drop_zoo("synthetic").await.unwrap();
+        store.vacuum(&store.garbage(Duration::ZERO).await.unwrap()).await.unwrap();
+        let newest = store.snapshot().await.unwrap();
+        assert!(newest.models().all(|id| before.has_model(id)), "{version}");
+        for (store, models) in [(&store, before.num_models()), (&target, copied.models)] {
+            let report = store.verify().await.unwrap();
+            assert_eq!((report.findings, report.models), (vec![], models), "{version}");
         }
     }
 }

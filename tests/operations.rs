@@ -84,6 +84,19 @@ async fn flip(store: &Store, path: &Path) {
     store.objects().put(path, bytes.into()).await.unwrap();
 }
 
+/// The log entry of commit `version`.
+fn entry(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.json"))
+}
+
+/// Changes an object in JSON.
+async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
+    let mut json = serde_json::from_slice(&bytes).unwrap();
+    change(&mut json);
+    store.objects().put(path, json.to_string().into()).await.unwrap();
+}
+
 /// A store in memory with synthetic models `0..models`, each in a commit of its own.
 async fn model_by_model(models: u32) -> Store {
     let store = Store::open_or_create(Location::memory()).await.unwrap();
@@ -186,6 +199,7 @@ async fn vacuum_removes_what_no_kept_snapshot_needs() {
     store.objects().put(&stray, "rows".into()).await.unwrap();
     let hour = Duration::from_secs(3600);
     assert_eq!(store.garbage(hour).await.unwrap(), [], "what is young is kept");
+    assert_eq!(store.garbage(Duration::MAX).await.unwrap(), []);
 
     let garbage = store.garbage(Duration::ZERO).await.unwrap();
     let of_kind = |kind| garbage.iter().filter(|file| file.kind == kind).collect::<Vec<_>>();
@@ -222,6 +236,11 @@ async fn a_vacuum_leaves_snapshots_that_lost_nothing() {
     assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 2);
     assert_eq!(store.snapshot_at(2).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(store.snapshot_at(3).await.unwrap().num_models(), 2);
+    // Nor does a damaged entry behind them stand in the way: it is `--at 1` that is advised.
+    store.objects().put(&entry(2), "{".into()).await.unwrap();
+    let error = store.snapshot().await.unwrap_err();
+    assert!(error.hint().unwrap().starts_with("`--at 1` reads the store"), "{error:?}");
+    assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 2);
 }
 
 #[tokio::test]
@@ -236,6 +255,19 @@ async fn vacuum_removes_what_a_killed_writer_was_writing() {
     store.vacuum(&garbage).await.unwrap();
     assert!(!half.exists());
     assert_eq!(store.verify().await.unwrap().findings, []);
+}
+
+/// Models in training are not of the store's making: their files come and go.
+#[tokio::test]
+async fn a_vacuum_does_not_look_into_the_work_folder() {
+    let (folder, store) = on_disk().await;
+    let desk = folder.path().join("store/work/7");
+    std::fs::create_dir_all(&desk).unwrap();
+    std::fs::write(desk.join("00001.state#1234"), "half").unwrap();
+    std::fs::write(folder.path().join("store/zoolake.json#1234"), "half").unwrap();
+    let garbage = store.garbage(Duration::ZERO).await.unwrap();
+    let paths: Vec<&str> = garbage.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["zoolake.json#1234"], "a store without data");
 }
 
 /// The synthetic models `indices` as those of another zoo.
@@ -321,6 +353,36 @@ async fn a_zoo_that_is_not_there_is_named_with_those_that_are() {
     let empty = Store::open_or_create(Location::memory()).await.unwrap();
     let error = empty.drop_zoo("other").await.unwrap_err();
     assert_eq!(error.to_string(), "unknown zoo `other`: `memory://` has no models");
+    let asked = empty.models_of_zoo("other").await.unwrap_err();
+    assert_eq!(asked.to_string(), error.to_string(), "as it is asked before it is dropped");
+    assert_eq!(store.models_of_zoo("other").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_drop_refuses_a_log_that_lacks_a_model() {
+    let store = model_by_model(2).await;
+    edit(&store, &entry(2), |entry| entry["models"] = serde_json::json!([])).await;
+    let error = store.drop_zoo("synthetic").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let id = synthetic(1, 3).model.id;
+    assert_eq!(error.to_string(), format!("model `{id}` of `models` is in no log entry"));
+    assert_eq!(store.snapshot().await.unwrap().version(), 2);
+}
+
+#[tokio::test]
+async fn a_zoo_that_lost_a_file_can_be_dropped_and_trained_again() {
+    let store = at_once(&synthetics(0..1)).await;
+    let mut writer = store.writer().await.unwrap();
+    let other = of_zoo("other", 0..1);
+    writer.commit(&other, "train").await.unwrap();
+    let table = Table::Weights("cnn_s".to_owned());
+    let lost = store.snapshot().await.unwrap().files_of(&table)[1].path.as_str().into();
+    store.objects().delete(&lost).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+    store.drop_zoo("other").await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings, []);
+    writer.commit(&other, "train").await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings, []);
 }
 
 /// A program that does not know of dropped models must not take them for stored:
@@ -426,6 +488,31 @@ async fn an_interrupted_copy_goes_on_where_it_stopped() {
     assert_eq!((files, already_there), (10, 8));
     assert_eq!(newest(&target).await, newest(&store).await);
     assert_eq!(target.verify().await.unwrap().findings, []);
+}
+
+/// A vacuum may be about to remove what has been there for long.
+#[tokio::test]
+async fn a_copy_takes_over_no_file_that_a_vacuum_may_remove() {
+    let store = model_by_model(2).await;
+    let snapshot = store.snapshot().await.unwrap();
+    let (folder, target) = on_disk().await;
+    store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+    target.drop_zoo("synthetic").await.unwrap();
+    let day = Duration::from_secs(25 * 3600);
+    for file in snapshot.files() {
+        let path = folder.path().join("store").join(&file.path);
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(file.metadata().unwrap().modified().unwrap() - day).unwrap();
+    }
+    let garbage = target.garbage(Duration::ZERO).await.unwrap();
+    assert_eq!(garbage.len(), snapshot.files().count());
+
+    let copied = store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+    assert_eq!((copied.version, copied.models, copied.files), (3, 2, 7));
+    target.vacuum(&garbage).await.unwrap();
+    let report = target.verify().await.unwrap();
+    assert_eq!((report.findings, report.unreferenced), (vec![], 0));
+    assert_eq!(newest(&target).await, newest(&store).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -615,7 +702,7 @@ async fn verification_goes_on_behind_a_damaged_log_entry() {
     let places: Vec<&str> = report.findings.iter().map(|finding| finding.place.as_str()).collect();
     assert_eq!(places, ["commit 3", path.as_ref()]);
     assert!(report.findings[0].problem.ends_with("with `--at 2`"), "{:?}", report.findings[0]);
-    assert!(report.findings[1].problem.ends_with("1 rows of `weights_cnn_s` are affected"));
+    assert!(report.findings[1].problem.ends_with("1 row of `weights_cnn_s` is affected"));
 }
 
 /// What the log says of a file decides which files a query opens.

@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use zoolake::Kind;
 use zoolake::arch::Arch;
 use zoolake::sql::Session;
@@ -90,7 +91,7 @@ async fn a_folded_log_opens_to_the_same_snapshot() {
     for index in 0..43 {
         writer.commit(&[synthetic(index, 0)], "train").await.unwrap();
     }
-    let folded = object_store::path::Path::from("log/00000000000000000040.snapshot.json");
+    let folded = Path::from("log/00000000000000000040.snapshot.json");
     store.objects().head(&folded).await.unwrap();
     assert_eq!(store.snapshot().await.unwrap(), *writer.snapshot());
     assert_eq!(store.snapshot_at(21).await.unwrap().num_models(), 21);
@@ -106,7 +107,7 @@ async fn damage_is_named_with_what_still_works() {
     let store = synthetic_store().await;
     let snapshot = store.snapshot().await.unwrap();
     let file = snapshot.files().find(|file| file.table.to_string() == "epochs").unwrap();
-    let path = object_store::path::Path::from(file.path.as_str());
+    let path = Path::from(file.path.as_str());
     let whole = store.objects().get(&path).await.unwrap().bytes().await.unwrap();
 
     let half = whole.slice(..whole.len() / 2);
@@ -136,7 +137,7 @@ async fn damage_is_named_with_what_still_works() {
 #[tokio::test]
 async fn a_damaged_log_entry_is_named_and_older_states_open() {
     let store = synthetic_store().await;
-    let entry = object_store::path::Path::from("log/00000000000000000002.json");
+    let entry = Path::from("log/00000000000000000002.json");
     store.objects().put(&entry, "{\"format\": 1,".into()).await.unwrap();
     let error = store.snapshot().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Corrupt);
@@ -144,6 +145,106 @@ async fn a_damaged_log_entry_is_named_and_older_states_open() {
     assert!(error.hint().unwrap().starts_with("`--at 1` reads the store as it was before"));
     assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 3);
     assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+}
+
+/// The log entry of commit `version`.
+fn entry(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.json"))
+}
+
+/// Changes an object in JSON.
+async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
+    let mut json = serde_json::from_slice(&bytes).unwrap();
+    change(&mut json);
+    store.objects().put(path, json.to_string().into()).await.unwrap();
+}
+
+/// A store of `commits` models without training, each in a commit of its own.
+async fn of_commits(commits: u32) -> Store {
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    let mut writer = store.writer().await.unwrap();
+    for index in 0..commits {
+        writer.commit(&[synthetic(index, 0)], "train").await.unwrap();
+    }
+    store
+}
+
+#[tokio::test]
+async fn what_a_newer_zoolake_wrote_is_not_called_damage() {
+    let store = of_commits(20).await;
+    let folded = Path::from("log/00000000000000000020.snapshot.json");
+    for path in [entry(2), folded] {
+        edit(&store, &path, |json| json["format"] = 9.into()).await;
+        let error = store.verify().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported, "{path}");
+        assert_eq!(error.hint(), Some("install a newer zoolake"));
+        edit(&store, &path, |json| json["format"] = 1.into()).await;
+    }
+}
+
+/// The log says which objects are read, copied and removed: none but data files.
+#[tokio::test]
+async fn a_log_that_names_other_objects_is_refused() {
+    let store = synthetic_store().await;
+    for path in ["log/00000000000000000001.json", "../thesis.tex", "data/../zoolake.json", "data"] {
+        for key in ["/add/0/path", "/remove/0"] {
+            edit(&store, &entry(2), |json| {
+                json["remove"] = serde_json::json!(["data/models/0.parquet"]);
+                *json.pointer_mut(key).unwrap() = path.into();
+            })
+            .await;
+            let error = store.snapshot().await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Corrupt);
+            let names = format!("names `{path}`, which is no data file");
+            assert!(error.to_string().ends_with(&names), "{error}");
+            edit(&store, &entry(2), |json| {
+                *json.pointer_mut("/add/0/path").unwrap() = "data/models/0.parquet".into();
+            })
+            .await;
+        }
+    }
+}
+
+/// Entry 20 is lost, and the log folded behind it is not: nobody may commit another 20.
+#[tokio::test]
+async fn nobody_commits_below_a_folded_log() {
+    let store = of_commits(20).await;
+    let bytes = store.objects().get(&entry(20)).await.unwrap().bytes().await.unwrap();
+    store.objects().delete(&entry(20)).await.unwrap();
+    let place = "log/00000000000000000020.snapshot.json";
+    let report = store.verify().await.unwrap();
+    let findings: Vec<_> = report.findings.iter().map(|finding| finding.place.as_str()).collect();
+    assert_eq!((report.version, findings), (19, vec![place]));
+    let error = store.writer().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains(&format!("`{place}` is of a later commit")), "{error}");
+    assert_eq!(store.snapshot().await.unwrap().num_models(), 19, "readers go on");
+
+    store.objects().put(&entry(20), bytes.into()).await.unwrap();
+    store.writer().await.unwrap().commit(&[synthetic(20, 0)], "train").await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings, []);
+    let mark = Path::from("log/00000000000000000099.vacuumed.json");
+    store.objects().put(&mark, "{}".into()).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().findings.len(), 1);
+    assert_eq!(store.writer().await.unwrap_err().kind(), Kind::Corrupt);
+}
+
+/// A folded log that was altered, and can still be parsed, is passed over.
+#[tokio::test]
+async fn an_altered_folded_log_is_not_believed() {
+    let store = of_commits(21).await;
+    let whole = store.snapshot().await.unwrap();
+    let folded = Path::from("log/00000000000000000020.snapshot.json");
+    edit(&store, &folded, |json| drop(json["files"].as_array_mut().unwrap().pop())).await;
+    assert_eq!(store.snapshot().await.unwrap(), whole);
+    let findings = store.verify().await.unwrap().findings;
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].problem.contains("has been altered"), "{findings:?}");
+    // Those of earlier versions have no checksum.
+    edit(&store, &folded, |json| drop(json.as_object_mut().unwrap().remove("sha256"))).await;
+    let findings = store.verify().await.unwrap().findings;
+    assert_eq!(findings[0].problem, "differs from the log it folds");
 }
 
 #[tokio::test]
@@ -172,7 +273,7 @@ async fn a_flipped_bit_anywhere_in_a_footer_is_named() {
     let store = synthetic_store().await;
     let snapshot = store.snapshot().await.unwrap();
     let file = snapshot.files().find(|file| file.table.to_string() == "epochs").unwrap();
-    let path = object_store::path::Path::from(file.path.as_str());
+    let path = Path::from(file.path.as_str());
     let whole = store.objects().get(&path).await.unwrap().bytes().await.unwrap();
     let mut refused = 0;
     for back in 1..=200 {

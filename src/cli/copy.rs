@@ -70,7 +70,7 @@ impl Copy {
 }
 
 fn interrupted(to: &str) -> Error {
-    Error::new(Kind::Interrupted, format!("interrupted: `{to}` does not have the copy yet"))
+    Error::new(Kind::Interrupted, format!("interrupted: `{to}` may not have the copy yet"))
         .with_hint("run the same command again to go on")
 }
 

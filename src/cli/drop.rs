@@ -49,16 +49,12 @@ impl Drop {
     }
 
     async fn is_confirmed(&self, store: &Store) -> Result<bool> {
-        let zoos = store.zoos(&store.snapshot().await?).await?;
-        let names: Vec<&str> = zoos.keys().map(String::as_str).collect();
-        let Some(models) = zoos.get(&self.zoo) else {
-            return Err(Error::not_allowed("zoo", &self.zoo, &names));
-        };
+        let models = store.models_of_zoo(&self.zoo).await?;
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             let message = "`drop` asks before it drops, and there is nobody to ask";
             return Err(Error::invalid(message).with_hint("say `--yes` to drop without asking"));
         }
-        let (models, location) = (count(*models, "model"), store.location());
+        let (models, location) = (count(models, "model"), store.location());
         let question = format!("drop {models} of zoo `{}` from `{location}`? [y/N] ", self.zoo);
         let answer = io::stderr().write_all(question.as_bytes()).and_then(|()| {
             let mut answer = String::new();

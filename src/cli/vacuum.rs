@@ -51,7 +51,8 @@ impl Vacuum {
         let verb = if self.dry_run { "would be removed" } else { "removed" };
         text += &format!("{}, {}, {verb}\n", count(garbage.len(), "file"), bytes(total));
         if let Some(horizon) = Garbage::horizon(&garbage) {
-            text += &format!("`--at` reads the store as of commit {horizon} and later\n");
+            let reads = if self.dry_run { "would still read" } else { "reads" };
+            text += &format!("`--at` {reads} the store as of commit {horizon} and later\n");
         }
         print(&text)
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::display::{bytes, thousands};
+use super::display::{bytes, count, thousands};
 use super::place::Place;
 use super::stdout::print;
 use crate::error::{Error, Result};
@@ -36,16 +36,15 @@ impl Verify {
         }
         if report.superseded > 0 {
             text += &format!(
-                "{} data files belong to older snapshots only, and were not checked; `zoolake \
-                 vacuum` removes them in time\n",
-                thousands(report.superseded as u64)
+                "{} of older snapshots only, not checked; `zoolake vacuum` removes such in time\n",
+                count(report.superseded, "data file")
             );
         }
         if report.unreferenced > 0 {
             text += &format!(
-                "{} data files belong to no commit: left by writers that were killed or failed, \
-                 or are still at work; they do no harm, and `zoolake vacuum` removes them in time\n",
-                thousands(report.unreferenced as u64)
+                "{} of no commit, left by writers that were killed or failed, or are still at \
+                 work: harmless; `zoolake vacuum` removes such in time\n",
+                count(report.unreferenced, "data file")
             );
         }
         print(&text)?;

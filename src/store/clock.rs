@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::task::Poll;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
@@ -80,9 +80,10 @@ pub(super) fn now() -> String {
     moment().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// So long ago, in UTC.
+/// So long ago, in UTC; at most the beginning of time.
 pub(super) fn before(ago: Duration) -> DateTime<Utc> {
-    moment() - ago
+    let ago = TimeDelta::from_std(ago).ok();
+    ago.and_then(|ago| moment().checked_sub_signed(ago)).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
 /// A name no other writer will choose; names sort by the time they were made.

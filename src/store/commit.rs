@@ -93,7 +93,9 @@ impl Store {
     /// A writer that knows what the store holds now.
     pub async fn writer(&self) -> Result<Writer> {
         let location = self.location.clone();
-        let snapshot = Snapshot::load(&location, None).await?;
+        let log = LogListing::read(&location).await?;
+        log.check_complete(&location)?;
+        let snapshot = Snapshot::from_log(&location, &log, None).await?;
         Ok(Writer { location, snapshot })
     }
 }
@@ -126,6 +128,12 @@ impl Writer {
                     return Err(error);
                 }
             };
+            if !proposal.holds(&draft, &self.snapshot) {
+                files.discard().await;
+                let message =
+                    format!("a draft to {} does not hold where it was drafted", draft.operation);
+                return Err(Error::internal(message));
+            }
             while proposal.holds(&draft, &self.snapshot) {
                 let entry = draft.entry(self.snapshot.version() + 1);
                 match self.create(&entry).await? {
@@ -151,9 +159,10 @@ impl Writer {
     /// Whether this writer knows the newest commit; if not, reads what it missed.
     async fn is_current(&mut self) -> Result<bool> {
         let known = self.snapshot.version();
-        let newest = LogListing::read(&self.location).await?.newest;
-        self.snapshot.advance(&self.location, newest).await?;
-        Ok(known >= newest)
+        let log = LogListing::read(&self.location).await?;
+        log.check_complete(&self.location)?;
+        self.snapshot.advance(&self.location, log.newest).await?;
+        Ok(known >= log.newest)
     }
 
     /// After the `lost`-th lost race, counted from 0: waits, and reads what others
@@ -181,7 +190,13 @@ impl Writer {
             // An error does not say that nothing was stored: the acknowledgement may
             // have been lost, and a retry inside the client then finds our own entry.
             match read_entry(&self.location, entry.version).await {
-                Ok(stored) if stored.id == entry.id => return Ok(Created::Yes),
+                Ok(stored) if stored.id == entry.id => {
+                    // On a local disk its name may be all that failed to be synced.
+                    let synced = self.location.sync(&paths::log());
+                    return synced
+                        .map(|()| Created::Yes)
+                        .map_err(|_| failure::write(&self.location, &path, error));
+                }
                 Ok(_) => return Ok(Created::Lost),
                 Err(_) if exists && conflicts < MAX_CONFLICTS => {
                     clock::back_off(conflicts).await;

@@ -1,12 +1,13 @@
 //! Copies of a snapshot in another store, wherever either is.
 //!
 //! Files keep their names, which nobody else has. So an interrupted copy goes on where
-//! it stopped: a file that is there already, byte for byte, is not sent again. A
-//! target that has some of the models gets the others; files that hold both are
+//! it stopped: a file that is there already, byte for byte and for less than a day, is
+//! not sent again. A target that has some of the models gets the others; files that hold both are
 //! written anew there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
@@ -18,8 +19,12 @@ use super::log::DataFile;
 use super::rewrite::{Owner, Share, read, rewrite, share};
 use super::schema::Table;
 use super::snapshot::{CONCURRENT_READS, Snapshot};
-use super::{Location, Store, failure, verify};
+use super::{Location, Store, clock, failure, paths, verify};
 use crate::error::{Error, Kind, Result};
+
+/// So long a file that was sent is taken over by the same copy, begun again. One that has
+/// been there for longer is left to vacuums, and sent under another name.
+const TAKEN_OVER_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Files sent at the same time, each in memory.
 const CONCURRENT_FILES: usize = 4;
@@ -105,7 +110,6 @@ impl Proposal for Transfer<'_> {
         let mut draft = Draft {
             operation: "copy".to_owned(),
             message: format!("copy {from}: {}", commit::models(models.len())),
-            add: whole.iter().map(|file| DataFile::clone(file)).collect(),
             models: models.iter().copied().collect(),
             ..Draft::default()
         };
@@ -117,12 +121,14 @@ impl Proposal for Transfer<'_> {
         };
         let (from, to) = (self.source, files.location());
         let mut sends = futures::stream::iter(whole)
-            .map(|file| async move { send(from, to, &file).await.map(|sent| (file, sent)) })
+            .map(|file| async move { send(from, to, &file).await })
             .buffer_unordered(CONCURRENT_FILES);
         while let Some((file, sent)) = sends.try_next().await? {
             done(&file, sent);
+            draft.add.push(file);
         }
         drop(sends);
+        draft.add.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         for file in mixed {
             let table = file.table.clone();
             let only = std::slice::from_ref(&file);
@@ -190,19 +196,26 @@ impl Transfer<'_> {
     }
 }
 
-/// Sends a file, unless it is there already; says which.
-async fn send(from: &Location, to: &Location, file: &DataFile) -> Result<bool> {
-    let path = Path::from(file.path.as_str());
+/// Sends a file, unless it is there already; returns it as it is there, and whether it
+/// was sent.
+async fn send(from: &Location, to: &Location, file: &DataFile) -> Result<(DataFile, bool)> {
+    let mut file = file.clone();
+    let mut path = Path::from(file.path.as_str());
     match to.objects().head(&path).await {
+        // A vacuum may have it on its list.
+        Ok(object) if object.last_modified <= clock::before(TAKEN_OVER_FOR) => {
+            path = paths::data(&file.table, &clock::unique());
+        }
         // Only then is it worth reading.
-        Ok(object) if object.size == file.bytes && verify::read(to, file).await?.is_ok() => {
-            return Ok(false);
+        Ok(object) if object.size == file.bytes && verify::read(to, &file).await?.is_ok() => {
+            return Ok((file, false));
         }
         Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
         Err(error) => return Err(failure::read(to, &path, error)),
     }
-    let bytes = read(from, file).await?;
+    let bytes = read(from, &file).await?;
     let put = to.objects().put(&path, bytes.into()).await;
     put.map_err(|error| failure::write(to, &path, error))?;
-    Ok(true)
+    file.path = path.to_string();
+    Ok((file, true))
 }

@@ -137,21 +137,38 @@ pub(super) struct StagingFile {
     pub(super) modified: SystemTime,
 }
 
-/// The staging files in `folder` and below.
-pub(super) fn staging_files(folder: &FsPath) -> io::Result<Vec<StagingFile>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
+/// The staging files in `root` itself, and in and below those of its `folders`.
+pub(super) fn staging_files(root: &FsPath, folders: &[Path]) -> io::Result<Vec<StagingFile>> {
+    let (mut files, _) = look_into(root)?;
+    let mut folders: Vec<PathBuf> =
+        folders.iter().map(|folder| root.join(folder.as_ref())).collect();
+    while let Some(folder) = folders.pop() {
+        let (found, below) = look_into(&folder)?;
+        files.extend(found);
+        folders.extend(below);
+    }
+    Ok(files)
+}
+
+/// The staging files and the folders in `folder`; none if it is not there.
+fn look_into(folder: &FsPath) -> io::Result<(Vec<StagingFile>, Vec<PathBuf>)> {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((files, folders)),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            files.extend(staging_files(&entry.path())?);
+            folders.push(entry.path());
         } else if kind.is_file() && is_staging(&entry.file_name()) {
             let Ok(metadata) = entry.metadata() else { continue };
             let modified = metadata.modified()?;
             files.push(StagingFile { path: entry.path(), bytes: metadata.len(), modified });
         }
     }
-    Ok(files)
+    Ok((files, folders))
 }
 
 fn is_staging(name: &OsStr) -> bool {
@@ -207,7 +224,7 @@ mod tests {
         let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
         assert!(listed.is_empty(), "{listed:?}");
         store.put(&Path::from("data/y.json"), "whole".into()).await.unwrap();
-        let staged = staging_files(root.path()).unwrap();
+        let staged = staging_files(root.path(), &[Path::from("data")]).unwrap();
         assert_eq!(staged.iter().map(|file| file.bytes).collect::<Vec<_>>(), [4]);
     }
 }

@@ -1,6 +1,7 @@
 //! Where a store is: a local folder, an object store, or memory.
 
 use std::fmt;
+use std::io;
 use std::path::{self, Path as FsPath, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use url::Url;
 use super::durable::DurableLocal;
 use super::requests::{Counted, RequestCounter};
 use super::verify::sha256;
+use crate::disk::sync_folder;
 use crate::error::{Error, Kind, Result};
 
 /// A place for a store, with the client to reach it. Paths of objects are
@@ -107,6 +109,11 @@ impl Location {
     /// The folder of a store on a local disk.
     pub(super) fn folder(&self) -> Option<&FsPath> {
         self.folder.as_deref()
+    }
+
+    /// Makes the names in `folder` durable, once more, if the store is on a local disk.
+    pub(super) fn sync(&self, folder: &Path) -> io::Result<()> {
+        self.folder().map_or(Ok(()), |root| sync_folder(&root.join(folder.as_ref())))
     }
 
     pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {
@@ -207,6 +214,18 @@ mod tests {
         assert!(error("s3:/bucket/zoo").starts_with("store `s3:/bucket/zoo`: expected a folder"));
         assert!(error("~/zoo").starts_with("store `~/zoo`: expected a folder"));
         assert!(error("file://relative/x").contains("expected `file:///absolute/path`"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        let location = Location::new(place, &CloudOptions::default()).unwrap();
+        let log = Path::from("log");
+        assert_eq!(location.sync(&log).is_err(), cfg!(unix));
+        std::fs::create_dir(folder.path().join("log")).unwrap();
+        location.sync(&log).unwrap();
+        Location::memory().sync(&log).unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::paths;
 use super::schema::Table;
 use crate::error::{Error, Kind, Result};
 
@@ -79,8 +80,23 @@ impl Entry {
                 entry.version
             )));
         }
+        let removed = entry.remove.iter().map(String::as_str);
+        let names = entry.add.iter().map(|file| file.path.as_str()).chain(removed);
+        check_names(path, "log entry", names)?;
         Ok(entry)
     }
+}
+
+/// Refuses the log object at `path` if it names something else than data files: what
+/// is named is copied, and removed.
+pub(super) fn check_names<'a>(
+    path: &str,
+    what: &str,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    names.find(|name| !paths::is_data(name)).map_or(Ok(()), |name| {
+        Err(Error::corrupt(format!("{what} `{path}` names `{name}`, which is no data file")))
+    })
 }
 
 /// The version of what the log says, in the least a reader must know.

@@ -2,8 +2,8 @@
 //! object store.
 //!
 //! Owns locations, object names, table schemas, the log, snapshots, writing,
-//! verification and housekeeping (compaction, vacuum, dropping zoos, copies). It is the only module that knows object names. It does not
-//! query: that is `scan` and `sql`.
+//! verification and housekeeping (compaction, vacuum, dropping zoos, copies). It is the
+//! only module that knows object names. It does not query: that is `scan` and `sql`.
 //!
 //! # What is stored where
 //!

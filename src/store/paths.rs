@@ -39,6 +39,12 @@ pub(super) fn data(table: &Table, unique: &str) -> Path {
     Path::from(format!("data/{table}/{unique}.parquet"))
 }
 
+/// Whether `path`, as the log has it, is that of a data file.
+pub(super) fn is_data(path: &str) -> bool {
+    // Parsing refuses `..`.
+    path.starts_with("data/") && Path::parse(path).is_ok_and(|parsed| parsed.as_ref() == path)
+}
+
 /// The folder of models half trained, in a store on a local disk. It is no part of
 /// what is committed.
 pub(super) const WORK: &str = "work";

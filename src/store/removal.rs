@@ -4,7 +4,7 @@
 //! written anew without them. The log entry names the models, so that they can be
 //! trained and committed again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
@@ -35,14 +35,13 @@ pub struct Dropped {
 }
 
 impl Store {
-    /// The zoos of `snapshot`, with the number of their models.
-    pub async fn zoos(&self, snapshot: &Snapshot) -> Result<BTreeMap<String, usize>> {
-        let mut zoos = BTreeMap::new();
-        for_each_model(&self.location, snapshot, |_, zoo, _| {
-            *zoos.entry(zoo.to_owned()).or_default() += 1;
-        })
-        .await?;
-        Ok(zoos)
+    /// How many models of `zoo` a drop would find.
+    ///
+    /// # Errors
+    /// As of [`Self::drop_zoo`].
+    pub async fn models_of_zoo(&self, zoo: &str) -> Result<usize> {
+        let leaving = Removal { zoo }.leaving(&self.location, &self.snapshot().await?).await?;
+        Ok(leaving.models.len())
     }
 
     /// Drops every model of `zoo` from the newest snapshot. Those that another writer
@@ -85,8 +84,15 @@ impl Proposal for Removal<'_> {
             Table::Weights(arch) if !archs.contains(arch) => false,
             _ => file.model_id.is_none_or(|(min, max)| models.range(min..=max).next().is_some()),
         };
-        let concerned = snapshot.files().filter(|file| concerns(file)).map(Arc::clone).collect();
-        let mut shares = shares_of(location, concerned, &|owner| stays(&[], owner)).await?;
+        // Of most files the log says that nothing stays. They are not opened: they may be lost.
+        let staying: BTreeSet<i64> = snapshot.models().filter(|id| !models.contains(id)).collect();
+        let leaves = |file: &Arc<DataFile>| {
+            file.model_id.is_some_and(|(min, max)| staying.range(min..=max).next().is_none())
+        };
+        let concerned = snapshot.files().filter(|file| concerns(file)).map(Arc::clone);
+        let (leaving, mixed): (Vec<_>, Vec<_>) = concerned.partition(leaves);
+        let mut shares = shares_of(location, mixed, &|owner| stays(&[], owner)).await?;
+        shares.extend(leaving.into_iter().map(|file| (file, Share::None)));
 
         // What is left of an architecture without weights is its layout.
         let layouts = without_weights(snapshot, archs, &shares);
@@ -137,8 +143,9 @@ struct Leaving {
 impl Removal<'_> {
     async fn leaving(&self, location: &Location, snapshot: &Snapshot) -> Result<Leaving> {
         let mut leaving = Leaving { models: BTreeSet::new(), archs: BTreeSet::new() };
-        let mut zoos = BTreeSet::new();
+        let (mut zoos, mut unlogged) = (BTreeSet::new(), None);
         for_each_model(location, snapshot, |id, zoo, arch| {
+            unlogged = unlogged.or_else(|| (!snapshot.has_model(id)).then_some(id));
             if zoo == self.zoo {
                 leaving.models.insert(id);
                 leaving.archs.insert(arch.to_owned());
@@ -147,6 +154,11 @@ impl Removal<'_> {
             }
         })
         .await?;
+        // Whatever zoo it is of: from the log it is told which files have no other models.
+        if let Some(id) = unlogged {
+            let error = Error::corrupt(format!("model `{id}` of `models` is in no log entry"));
+            return Err(error.with_hint("`zoolake verify` lists everything that is damaged"));
+        }
         if !leaving.models.is_empty() {
             return Ok(leaving);
         }

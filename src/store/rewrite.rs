@@ -145,7 +145,8 @@ fn union(mut schemas: Vec<SchemaRef>) -> Result<SchemaRef> {
             Some(known) => {
                 let (name, a, b) = (field.name(), known.data_type(), field.data_type());
                 let message = format!("column `{name}` has the types `{a}` and `{b}`");
-                return Err(Error::new(Kind::Unsupported, message));
+                return Err(Error::new(Kind::Unsupported, message)
+                    .with_hint("install a newer zoolake, if that wrote one of them"));
             }
         }
     }
@@ -261,5 +262,6 @@ mod tests {
         let error = rewrite(&location, &Table::Epochs, &both, &|_| true).await.err().unwrap();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert_eq!(error.to_string(), "column `seconds` has the types `Float64` and `Int64`");
+        assert!(error.hint().is_some());
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::log::{self, DataFile, Entry, FORMAT_OF_DROPS, parse};
 use super::paths::{self, LogObject};
 use super::schema::Table;
+use super::verify::sha256;
 use super::{Location, failure};
 use crate::error::{Error, Kind, Result};
 
@@ -56,7 +58,8 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Versions 1 and 2 of `log/*.snapshot.json`.
+/// Versions 1 and 2 of `log/*.snapshot.json`. Ends with the SHA-256 of all that is before
+/// it, but that earlier programs did not write one.
 #[derive(Serialize, Deserialize)]
 struct Folded {
     format: u32,
@@ -64,6 +67,13 @@ struct Folded {
     files: Vec<DataFile>,
     models: Vec<i64>,
     history: Vec<CommitInfo>,
+    #[serde(default, skip_serializing)]
+    sha256: Option<String>,
+}
+
+/// The end of a folded log whose bytes before it have this SHA-256.
+fn seal(sha256: &str) -> String {
+    format!(",\"sha256\":\"{sha256}\"}}")
 }
 
 impl Snapshot {
@@ -72,7 +82,15 @@ impl Snapshot {
         if version == Some(0) {
             return Ok(Self::default());
         }
-        let log = LogListing::read(location).await?;
+        Self::from_log(location, &LogListing::read(location).await?, version).await
+    }
+
+    /// The same from a listing of the log.
+    pub(super) async fn from_log(
+        location: &Location,
+        log: &LogListing,
+        version: Option<u64>,
+    ) -> Result<Self> {
         let target = match version {
             Some(version) if version > log.newest => {
                 return Err(Error::not_found(format!(
@@ -100,7 +118,12 @@ impl Snapshot {
     /// then from the disk.
     async fn check_vacuumed(&self, location: &Location, vacuumed: u64) -> Result<()> {
         let mut entries = entries(location, self.version + 1, vacuumed);
-        while let Some(entry) = entries.try_next().await? {
+        while let Some(entry) = entries.next().await {
+            let entry = match entry {
+                // Older states do not need it. If it removed a file of theirs, that is missing.
+                Err(error) if error.kind() == Kind::Corrupt => continue,
+                entry => entry?,
+            };
             if entry.remove.iter().any(|path| self.has_file(path)) {
                 let (version, by) = (self.version, entry.version);
                 return Err(Error::not_found(format!(
@@ -160,23 +183,43 @@ impl Snapshot {
             files,
             models,
             history: self.history.clone(),
+            sha256: None,
         };
-        serde_json::to_vec(&folded)
-            .map_err(|error| Error::internal("cannot serialise a snapshot").with_source(error))
+        let mut bytes = serde_json::to_vec(&folded)
+            .map_err(|error| Error::internal("cannot serialise a snapshot").with_source(error))?;
+        // The brace that the seal brings.
+        bytes.pop();
+        let seal = seal(&sha256(&bytes));
+        bytes.extend(seal.into_bytes());
+        Ok(bytes)
     }
 
     /// Reads the log folded up to `version`.
     pub(super) async fn read_folded(location: &Location, version: u64) -> Result<Self> {
         let path = paths::folded(version);
         let bytes = get(location, &path).await?;
-        let folded: Folded = parse(&location.path_of(&path), "snapshot", FORMAT_OF_DROPS, &bytes)?;
+        Self::from_json(&location.path_of(&path), version, &bytes).map_err(|error| {
+            match error.kind() {
+                Kind::Corrupt => error.with_hint("remove it: the log entries say the same"),
+                _ => error,
+            }
+        })
+    }
+
+    /// Reads the folded log at `path`, which should be that up to commit `version`.
+    fn from_json(path: &str, version: u64, bytes: &[u8]) -> Result<Self> {
+        let folded: Folded = parse(path, "snapshot", FORMAT_OF_DROPS, bytes)?;
         if folded.version != version {
-            return Err(Error::corrupt(format!(
-                "snapshot `{}` says it is commit `{}`",
-                location.path_of(&path),
-                folded.version
-            )));
+            let message = format!("snapshot `{path}` says it is commit `{}`", folded.version);
+            return Err(Error::corrupt(message));
         }
+        let is_sealed = |digest: &String| {
+            bytes.strip_suffix(seal(digest).as_bytes()).is_some_and(|rest| sha256(rest) == *digest)
+        };
+        if !folded.sha256.as_ref().is_none_or(is_sealed) {
+            return Err(Error::corrupt(format!("snapshot `{path}` has been altered")));
+        }
+        log::check_names(path, "snapshot", folded.files.iter().map(|file| file.path.as_str()))?;
         let file = |file: DataFile| (file.path.clone(), Arc::new(file));
         Ok(Self {
             version,
@@ -261,6 +304,32 @@ pub(super) struct LogListing {
 
 impl LogListing {
     pub(super) async fn read(location: &Location) -> Result<Self> {
+        let log = Self::list(location).await?;
+        // A listing takes time: it may lack an entry and have the log folded behind it.
+        if log.beyond().is_empty() { Ok(log) } else { Self::list(location).await }
+    }
+
+    /// What speaks of commits after the newest entry: entries are lost.
+    pub(super) fn beyond(&self) -> Vec<Path> {
+        let folded = self.folded.iter().filter(|&&version| version > self.newest);
+        let mark = (self.vacuumed > self.newest).then(|| paths::vacuumed(self.vacuumed));
+        folded.map(|&version| paths::folded(version)).chain(mark).collect()
+    }
+
+    /// For writers: another commit with the number of a lost one would be taken for it.
+    pub(super) fn check_complete(&self, location: &Location) -> Result<()> {
+        let Some(path) = self.beyond().into_iter().next() else { return Ok(()) };
+        let newest = self.newest;
+        Err(Error::corrupt(format!(
+            "`{path}` is of a later commit than `{newest}`, the newest entry of store `{location}`"
+        ))
+        .with_hint(format!(
+            "put the lost entries back; or remove what `zoolake verify` lists, to go on from \
+             commit {newest} without them"
+        )))
+    }
+
+    async fn list(location: &Location) -> Result<Self> {
         let folder = paths::log();
         let mut objects = location.objects().list(Some(&folder));
         let mut listing = Self { newest: 0, folded: Vec::new(), vacuumed: 0 };
@@ -309,7 +378,7 @@ pub(super) async fn read_entry(location: &Location, version: u64) -> Result<Entr
     })
 }
 
-async fn get(location: &Location, path: &object_store::path::Path) -> Result<bytes::Bytes> {
+async fn get(location: &Location, path: &Path) -> Result<bytes::Bytes> {
     let object =
         location.objects().get(path).await.map_err(|error| failure::read(location, path, error))?;
     object.bytes().await.map_err(|error| failure::read(location, path, error))

@@ -175,7 +175,7 @@ struct Removals {
 
 /// What killed writers were in the middle of writing, in a store on a local disk.
 fn unfinished(root: &FsPath, cutoff: DateTime<Utc>) -> Result<Vec<Garbage>> {
-    let files = staging_files(root).map_err(|error| {
+    let files = staging_files(root, &[paths::data_folder(), paths::log()]).map_err(|error| {
         let message = format!("cannot read folder `{}`: {error}", root.display());
         Error::new(Kind::Unavailable, message).with_source(error)
     })?;

@@ -19,7 +19,7 @@ use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
 use super::{Location, Store, failure, paths};
 use crate::arch::Arch;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What verification found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,7 +32,8 @@ pub struct Report {
     pub files: usize,
     /// Bytes read.
     pub bytes: u64,
-    /// Data files that no commit names, left by writers that were killed or failed, or are still at work: harmless.
+    /// Data files that no commit names, left by writers that were killed or failed, or are
+    /// still at work: harmless.
     pub unreferenced: usize,
     /// Data files that a later commit removed, and that older snapshots still have.
     pub superseded: usize,
@@ -63,7 +64,8 @@ impl Store {
     /// its states.
     ///
     /// # Errors
-    /// Only if the store cannot be read; damage is reported, not returned.
+    /// Only if the store cannot be read, now (`Unavailable`) or by this program
+    /// (`Unsupported`); damage is reported, not returned.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
         let (snapshot, removed) = self.verify_log(&mut report).await?;
@@ -126,7 +128,7 @@ impl Store {
                         snapshot.apply(&entry);
                         removed.extend(entry.remove);
                     }
-                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                    Err(error) if !is_damage(&error) => return Err(error),
                     Err(error) => {
                         let before = version - 1;
                         let problem =
@@ -145,12 +147,19 @@ impl Store {
                         snapshot = folded;
                         continue;
                     }
-                    Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+                    Err(error) if !is_damage(&error) => return Err(error),
                     Err(error) => error.to_string(),
                 };
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
             }
         }
+        report.findings.extend(log.beyond().into_iter().map(|path| Finding {
+            place: path.to_string(),
+            problem: format!(
+                "is of a later commit than `{}`, the newest entry there is; writers refuse the store",
+                log.newest
+            ),
+        }));
         Ok((snapshot, removed))
     }
 
@@ -207,6 +216,11 @@ impl Store {
     }
 }
 
+/// Whether a failure to read an object is one of its bytes.
+fn is_damage(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::Unavailable | Kind::Unsupported)
+}
+
 /// What is wrong with `entry` on top of `snapshot`; damage of this kind is another
 /// program's, or ours.
 fn misfit(entry: &Entry, snapshot: &Snapshot) -> Option<String> {
@@ -246,7 +260,10 @@ pub(super) async fn read(
 }
 
 fn affected(file: &DataFile) -> String {
-    format!("{} rows of `{}` are affected", file.rows, file.table)
+    match file.rows {
+        1 => format!("1 row of `{}` is affected", file.table),
+        rows => format!("{rows} rows of `{}` are affected", file.table),
+    }
 }
 
 fn wrong_size(bytes: u64, file: &DataFile) -> String {
