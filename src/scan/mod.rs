@@ -1,7 +1,7 @@
 //! The read path: the tables of a snapshot as DataFusion sees them.
 //!
 //! Owns the table providers over the files of a snapshot, the reader of vectors
-//! ([`vectors`]), and the system tables.
+//! (`vectors`), and the system tables.
 //! Knows nothing of SQL functions or of how a session is configured.
 
 mod system;
