@@ -61,7 +61,6 @@ def make_store(folder, table, encoding, compression, level=1, page=64 << 10):
     """A store of one file, as another program may write it; seconds of encoding it."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}/data/weights_cnn_s")
-    os.makedirs(f"{folder}/log")
     path = "data/weights_cnn_s/all.parquet"
     tensors = table.column_names[2:]
     start = time.perf_counter()
@@ -73,20 +72,36 @@ def make_store(folder, table, encoding, compression, level=1, page=64 << 10):
         data_page_size=page, row_group_size=(32 << 20) // (4 * 2464),
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    now = {"time": "2026-01-01T00:00:00Z", "writer": "bench_scan"}
+    commit(folder, {"weights_cnn_s": table})
+    return seconds
+
+
+def commit(folder, tables):
+    """Makes a store of `all.parquet` of each table, written before."""
+    now = {"time": "2026-01-01T00:00:00Z", "writer": "another program"}
+    add = []
+    for name, table in tables.items():
+        path = f"data/{name}/all.parquet"
+        with open(f"{folder}/{path}", "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        size = os.path.getsize(f"{folder}/{path}")
+        file = {"table": name, "path": path, "rows": len(table), "bytes": size, "sha256": digest}
+        for key in set(table.column_names) & {"model_id", "epoch"}:
+            file[key] = [pc.min(table[key]).as_py(), pc.max(table[key]).as_py()]
+        add.append(file)
     with open(f"{folder}/zoolake.json", "w") as file:
         json.dump({"format": 1, "created": now["time"], "writer": now["writer"]}, file)
-    with open(f"{folder}/{path}", "rb") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()
-    span = lambda name: [pc.min(table[name]).as_py(), pc.max(table[name]).as_py()]
-    add = {"table": "weights_cnn_s", "path": path, "rows": len(table), "sha256": digest,
-           "bytes": os.path.getsize(f"{folder}/{path}"), "model_id": span("model_id"),
-           "epoch": span("epoch")}  # fmt: skip
     entry = {"format": 1, "version": 1, "id": "bench", **now, "operation": "import",
-             "message": "states", "add": [add], "remove": [], "models": []}  # fmt: skip
+             "message": "tables", "add": add, "remove": [], "models": []}  # fmt: skip
+    os.makedirs(f"{folder}/log", exist_ok=True)
     with open(f"{folder}/log/{1:020}.json", "w") as file:
         json.dump(entry, file)
-    return seconds
+
+
+def bench_program():
+    """What `cargo bench --no-run` built last, or what BENCH says."""
+    newest = lambda: max(glob.glob("target/release/deps/benches-*[!.d]"), key=os.path.getmtime)
+    return os.environ.get("BENCH") or newest()
 
 
 class Sql:
@@ -243,7 +258,7 @@ def main():
     os.sched_setaffinity(0, {arguments.core})
     os.environ.update(POLARS_MAX_THREADS="1", LANCE_CPU_THREADS="1", LANCE_IO_THREADS="1")
     pa.set_cpu_count(1)
-    bench = os.environ.get("BENCH") or max(glob.glob("target/release/deps/benches-*[!.d]"), key=os.path.getmtime)
+    bench = bench_program()
 
     table = None
     for name, (encoding, compression) in ENCODINGS.items():

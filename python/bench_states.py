@@ -9,9 +9,6 @@ Needs numpy, pyarrow and duckdb.
 """
 
 import argparse
-import glob
-import hashlib
-import json
 import os
 import shutil
 import statistics
@@ -22,6 +19,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from bench_scan import bench_program, commit
 
 MODELS, ROUNDS = 50_360, 3
 EPOCHS = 76  # 50,360 x 76 = 3.83 million states
@@ -75,27 +73,12 @@ def tables():
 
 def make_store(folder, page_bytes):
     shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(f"{folder}/log")
-    now = {"time": "2026-01-01T00:00:00Z", "writer": "bench_states"}
-    add = []
-    for name, table in tables().items():
+    made = tables()
+    for name, table in made.items():
         os.makedirs(f"{folder}/data/{name}")
-        path = f"data/{name}/all.parquet"
-        pq.write_table(table, f"{folder}/{path}", compression="zstd", compression_level=1,
-                       data_page_size=page_bytes, write_page_index=True)  # fmt: skip
-        with open(f"{folder}/{path}", "rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        ids = table["model_id"].to_numpy()
-        file = {"table": name, "path": path, "rows": len(table), "sha256": digest,
-                "bytes": os.path.getsize(f"{folder}/{path}"),
-                "model_id": [int(ids.min()), int(ids.max())]}  # fmt: skip
-        add.append({**file, "epoch": [0, EPOCHS - 1]} if name == "epochs" else file)
-    with open(f"{folder}/zoolake.json", "w") as file:
-        json.dump({"format": 1, "created": now["time"], "writer": now["writer"]}, file)
-    entry = {"format": 1, "version": 1, "id": "bench", **now, "operation": "import",
-             "message": "metrics", "add": add, "remove": [], "models": []}  # fmt: skip
-    with open(f"{folder}/log/{1:020}.json", "w") as file:
-        json.dump(entry, file)
+        pq.write_table(table, f"{folder}/data/{name}/all.parquet", compression="zstd",
+                       compression_level=1, data_page_size=page_bytes, write_page_index=True)  # fmt: skip
+    commit(folder, made)
 
 
 def main():
@@ -106,7 +89,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.core is not None:
         os.sched_setaffinity(0, {arguments.core})
-    bench = os.environ.get("BENCH") or max(glob.glob("target/release/deps/benches-*[!.d]"), key=os.path.getmtime)
+    bench = bench_program()
     store = arguments.folder
     if not os.path.exists(f"{store}/zoolake.json"):
         make_store(store, arguments.page_bytes)

@@ -17,7 +17,7 @@ import subprocess
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from bench_scan import ORDER, make_store, states
+from bench_scan import ORDER, bench_program, make_store, states
 
 BY_EPOCH, BY_MODEL = ORDER, ORDER[::-1]
 WAYS = [  # order, encoding, compression, level, bytes of a page
@@ -64,7 +64,7 @@ def main():
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {arguments.core})
     pa.set_cpu_count(1)
-    bench = os.environ.get("BENCH") or max(glob.glob("target/release/deps/benches-*[!.d]"), key=os.path.getmtime)
+    bench = bench_program()
     table = states(arguments.store, arguments.models)
     last = pc.max(table["epoch"]).as_py()
     model = table["model_id"][len(table) // 2].as_py()

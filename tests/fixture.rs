@@ -4,6 +4,8 @@
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use zoolake::arch::Arch;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{CandleEngine, Metrics, Observer, Runner, Sink, State, Stop, Trained};
@@ -115,4 +117,17 @@ pub(crate) fn train(zoo: &Zoo, jobs: usize) -> Vec<Trained> {
     runner.run(&zoo.models(), &mut kept).unwrap();
     kept.0.sort_by_key(|trained| trained.model.id);
     kept.0
+}
+
+/// The log entry of commit `version`.
+pub(crate) fn entry(version: u64) -> Path {
+    Path::from(format!("log/{version:020}.json"))
+}
+
+/// Changes an object in JSON.
+pub(crate) async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
+    let mut json = serde_json::from_slice(&bytes).unwrap();
+    change(&mut json);
+    store.objects().put(path, json.to_string().into()).await.unwrap();
 }

@@ -24,7 +24,7 @@ use zoolake::store::{CloudOptions, CopyProgress, GarbageKind, Location, Snapshot
 use zoolake::train::Trained;
 use zoolake::zoo::Model;
 
-use crate::fixture::{synthetic, synthetics};
+use crate::fixture::{edit, entry, synthetic, synthetics};
 
 /// The answer of `sql` over a snapshot, in one batch.
 async fn ask_at(store: &Store, snapshot: &Snapshot, sql: &str) -> RecordBatch {
@@ -82,19 +82,6 @@ async fn flip(store: &Store, path: &Path) {
     let mut bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap().to_vec();
     bytes[100] ^= 1;
     store.objects().put(path, bytes.into()).await.unwrap();
-}
-
-/// The log entry of commit `version`.
-fn entry(version: u64) -> Path {
-    Path::from(format!("log/{version:020}.json"))
-}
-
-/// Changes an object in JSON.
-async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
-    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
-    let mut json = serde_json::from_slice(&bytes).unwrap();
-    change(&mut json);
-    store.objects().put(path, json.to_string().into()).await.unwrap();
 }
 
 /// A store in memory with synthetic models `0..models`, each in a commit of its own.

@@ -10,7 +10,7 @@ use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{Purpose, Stream};
 
-use crate::fixture::{new_place, synthetic, synthetic_store, synthetics};
+use crate::fixture::{edit, entry, new_place, synthetic, synthetic_store, synthetics};
 
 async fn count(store: &Store, sql: &str) -> i64 {
     let session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
@@ -145,19 +145,6 @@ async fn a_damaged_log_entry_is_named_and_older_states_open() {
     assert!(error.hint().unwrap().starts_with("`--at 1` reads the store as it was before"));
     assert_eq!(store.snapshot_at(1).await.unwrap().num_models(), 3);
     assert_eq!(store.verify().await.unwrap().findings.len(), 1);
-}
-
-/// The log entry of commit `version`.
-fn entry(version: u64) -> Path {
-    Path::from(format!("log/{version:020}.json"))
-}
-
-/// Changes an object in JSON.
-async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
-    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
-    let mut json = serde_json::from_slice(&bytes).unwrap();
-    change(&mut json);
-    store.objects().put(path, json.to_string().into()).await.unwrap();
 }
 
 /// A store of `commits` models without training, each in a commit of its own.

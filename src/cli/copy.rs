@@ -1,14 +1,13 @@
 //! `zoolake copy`: a snapshot in another store.
 
-use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::display::{bytes, count};
 use super::place::Cloud;
-use super::progress::note;
+use super::progress::{note, transfer_bar};
 use super::signal;
 use super::stdout::print;
 use crate::error::{Error, Kind, Result};
@@ -82,16 +81,7 @@ struct Shown {
 
 impl Shown {
     fn new() -> Self {
-        let target = match io::stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let template = "copying [{bar:32}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Self { bar, begun: OnceLock::new() }
+        Self { bar: transfer_bar("copying"), begun: OnceLock::new() }
     }
 
     fn update(&self, progress: CopyProgress) {

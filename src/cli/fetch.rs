@@ -1,13 +1,12 @@
 //! `zoolake datasets fetch`: official files of data sets.
 
-use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::display::bytes;
-use super::progress::note;
+use super::progress::{note, transfer_bar};
 use super::signal;
 use crate::dataset::{self, Fetch, Info, Watch};
 use crate::error::{Error, Kind, Result};
@@ -66,16 +65,7 @@ struct Shown {
 
 impl Shown {
     fn new() -> Self {
-        let target = match io::stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let template = "{msg} [{bar:32}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Self { bar }
+        Self { bar: transfer_bar("{msg}") }
     }
 }
 

@@ -21,6 +21,22 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// A bar for bytes on their way, behind `what`; hidden if stderr is no terminal.
+pub(super) fn transfer_bar(what: &str) -> ProgressBar {
+    let target = match io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(None, target);
+    let template = format!(
+        "{what} [{{bar:32}}] {{bytes}} of {{total_bytes}}, {{bytes_per_sec}}, {{eta}} to go"
+    );
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
 /// How progress is shown, on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressFormat {
