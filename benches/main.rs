@@ -21,6 +21,10 @@ use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{Metrics, Purpose, State, Stream, Trained};
 use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn hyper(activation: Activation, dropout: f64, seed: u64) -> Hyper {
     Hyper {
         activation,

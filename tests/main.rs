@@ -20,3 +20,7 @@ mod scan;
 mod slt;
 mod store;
 mod training;
+
+/// That of the program, since memory is measured here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -20,20 +20,23 @@ type Free<T> = Mutex<Vec<Vec<T>>>;
 
 /// A buffer on loan: it goes back when it is dropped.
 pub(super) struct Buffer<T: ArrowNativeType> {
-    /// As long as the longest use of it, so that only growing writes zeros.
     values: Vec<T>,
+    /// How many of them are lent.
     length: usize,
     /// Where it goes back to, if the scan still goes on then.
     home: Weak<Free<T>>,
 }
 
 impl<T: ArrowNativeType> Buffers<T> {
-    /// A buffer of `length` values, whatever they are.
+    /// A buffer of `length` values, whatever they are: the smallest free one that is
+    /// large enough and not twice as large, since tensors differ by orders of magnitude.
     pub(super) fn lend(&self, length: usize) -> Buffer<T> {
-        let mut values = change(&self.0, Vec::pop).unwrap_or_default();
-        if values.len() < length {
-            values.resize(length, T::default());
-        }
+        let fitting = change(&self.0, |free| {
+            let fits = |&at: &usize| (length..=2 * length).contains(&free[at].len());
+            let best = (0..free.len()).filter(fits).min_by_key(|&at| free[at].len());
+            best.map(|at| free.remove(at))
+        });
+        let values = fitting.unwrap_or_else(|| vec![T::default(); length]);
         Buffer { values, length, home: Arc::downgrade(&self.0) }
     }
 }
@@ -64,10 +67,12 @@ impl<T: ArrowNativeType> Drop for Buffer<T> {
     fn drop(&mut self) {
         let Some(home) = self.home.upgrade() else { return };
         let values = std::mem::take(&mut self.values);
+        // The oldest, which nobody wanted since, make room.
         change(&home, |free| {
-            let kept: usize = free.iter().map(|free| size_of_val(&free[..])).sum();
-            if kept + size_of_val(&values[..]) <= KEPT_BYTES {
-                free.push(values);
+            free.push(values);
+            let mut kept: usize = free.iter().map(|free| size_of_val(&free[..])).sum();
+            while kept > KEPT_BYTES {
+                kept -= size_of_val(&free.remove(0)[..]);
             }
         });
     }
@@ -86,13 +91,20 @@ mod tests {
         let bytes = buffer.into_bytes();
         let share = bytes.slice(4..8);
         drop(bytes);
-        assert_ne!(buffers.lend(100).as_ref().as_ptr(), place, "still in use");
+        let other = buffers.lend(100);
+        assert_ne!(other.as_ref().as_ptr(), place, "still in use");
         assert_eq!(share[..], 1.0_f32.to_le_bytes());
         drop(share);
-        let mut places =
-            [buffers.lend(50), buffers.lend(50)].map(|buffer| buffer.as_ref().as_ptr());
-        places.sort_unstable();
-        assert!(places.contains(&place));
+        assert_eq!(buffers.lend(50).as_ref().as_ptr(), place);
+        drop(other);
+    }
+
+    #[test]
+    fn a_large_buffer_is_not_lent_for_a_few_values() {
+        let buffers = Buffers::<f32>::default();
+        drop([buffers.lend(1000), buffers.lend(150), buffers.lend(120)]);
+        assert_eq!(buffers.lend(10).values.len(), 10);
+        assert_eq!(buffers.lend(100).values.len(), 120);
     }
 
     #[test]
