@@ -194,16 +194,13 @@ pub(super) fn config() -> SessionConfig {
     let options = config.options_mut();
     // Positions in error messages.
     options.sql_parser.collect_spans = true;
-    // Rows are wide: a filter on keys should decide before weights are decoded,
-    // and scattered rows should not decode everything between them.
-    options.execution.parquet.pushdown_filters = true;
-    options.execution.parquet.reorder_filters = true;
-    options.execution.parquet.force_filter_selections = true;
     // Statistics come from the log. Collecting them from files would reserve
     // memory by the width of a value, which for weights is megabytes.
     options.execution.collect_statistics = false;
     // Pushed down, each field of what `vector_statistics` yields would compute all of them.
     options.optimizer.enable_leaf_expression_pushdown = false;
+    // Rows of weights are wide, and files have them by epoch: a path is followed as they come.
+    options.optimizer.prefer_existing_sort = true;
     // Text stays Utf8 on its way to files that other tools read.
     options.execution.parquet.schema_force_view_types = false;
     config
