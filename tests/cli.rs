@@ -173,7 +173,7 @@ fn operations() {
     ];
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\d{4}-\d\d-\d\dT[\d:.]+Z? *", "[time] ");
-    settings.add_filter(r"in [\d.]+ s", "in [seconds] s");
+    settings.add_filter(r"models in [\dhms. ]+\n", "models in [seconds] s\n");
     settings.add_filter(r"[\d.]+ kB", "[size]");
     settings.add_filter(r"( +)\d{4,6}( +)(\d+)( +)[\d.]+( +one row)", "    [bytes]$2$3$4[ratio]$5");
     settings.add_filter(r"( +)\d{4,6}( +NULL +NULL +)(one row|parameter)", "    [bytes]$2$3");

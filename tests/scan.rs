@@ -1,6 +1,11 @@
-//! What a plan leaves to the vector scan.
+//! What a plan leaves to the vector scan, and whose files it reads.
 
+use std::path::Path;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{Float32Type, Int64Type};
 use zoolake::sql::Session;
+use zoolake::store::{CloudOptions, Location, Store};
 
 use crate::fixture::synthetic_store;
 
@@ -43,4 +48,37 @@ async fn every_scan_counts_for_itself() {
     let scans: Vec<_> = plan.lines().filter(|line| line.contains("file_type=vectors")).collect();
     let yields_nothing = |scan: &&&str| scan.contains("output_rows=0,");
     assert_eq!((scans.len(), scans.iter().filter(yields_nothing).count()), (2, 1), "{plan}");
+}
+
+/// Made by `python/make_scan_fixtures.py`: every weight tells where it belongs.
+#[tokio::test]
+async fn files_of_other_programs_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scan");
+    for writer in ["pyarrow", "pyarrow-2", "polars", "duckdb", "duckdb-2"] {
+        let place = folder.join(writer);
+        let place = Location::existing(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
+        let store = Store::open(place).await.unwrap();
+        let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+        let rows = async |sql: &str| session.sql(sql).await.unwrap().collect().await.unwrap();
+        let mut seen = Vec::new();
+        for batch in rows("SELECT * FROM vectors_cnn_s ORDER BY model_id, epoch").await {
+            let [models, epochs] = [0, 1].map(|key| batch.column(key).as_primitive::<Int64Type>());
+            let states = batch.column(2).as_fixed_size_list();
+            for row in 0..batch.num_rows() {
+                seen.push((models.value(row), epochs.value(row)));
+                let state = states.value(row);
+                let state = state.as_primitive::<Float32Type>().values();
+                let first = 4 * models.value(row) + epochs.value(row);
+                let expected = (0..2464).map(|place| first as f32 + place as f32 / 4096.0);
+                assert!(state.iter().copied().eq(expected), "{writer}, row {row}");
+            }
+        }
+        assert_eq!(seen, [(1, 0), (1, 1), (2, 0), (2, 1)], "{writer}");
+        let sql = "SELECT \"fc1.bias\" FROM weights_cnn_s WHERE model_id = 2 AND epoch = 1";
+        let batches = rows(sql).await;
+        let biases = batches[0].column(0).as_fixed_size_list().value(0);
+        let biases = biases.as_primitive::<Float32Type>().values();
+        let expected = (2234..2254).map(|place| 9.0 + place as f32 / 4096.0);
+        assert!(biases.iter().copied().eq(expected), "{writer}: {biases:?}");
+    }
 }
