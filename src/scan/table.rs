@@ -16,8 +16,6 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
@@ -27,12 +25,6 @@ use crate::store::DataFile;
 
 /// What is read of a narrow file first: its footer and page indexes, in one request.
 const FOOTER_BYTES: usize = 32 << 10;
-
-/// No core reads less: opening a file takes as long.
-const STRETCH_BYTES: u64 = 1 << 20;
-
-/// The first column by which rows of states are sorted.
-const ORDER: &str = "epoch";
 
 /// A stored table as of one snapshot. What it scans never changes; its
 /// statistics come from the log, so that counting and pruning read no file.
@@ -57,9 +49,7 @@ impl StoreTable {
             let statistics = statistics(&schema, file.rows, file.model_id, file.epoch);
             PartitionedFile::new(&file.path, file.bytes).with_statistics(Arc::new(statistics))
         };
-        let mut files: Vec<_> = files.iter().collect();
-        files.sort_by_key(|file| file.epoch);
-        let parts = files.into_iter().map(part).collect();
+        let parts = files.iter().map(part).collect();
         let statistics =
             statistics(&schema, total, span(|file| file.model_id), span(|file| file.epoch));
         Ok(Self { schema, url: super::store_url()?, files: parts, statistics, vectors: None })
@@ -93,45 +83,6 @@ impl StoreTable {
             .with_parquet_file_reader_factory(Arc::new(readers))
             .with_metadata_size_hint(FOOTER_BYTES))
     }
-
-    /// The order of the rows of each file, as far as it may go on from one file to the
-    /// next. DataFusion compares the statistics of files that follow each other, and
-    /// makes use of the order where it does.
-    fn ordering(&self) -> Vec<LexOrdering> {
-        let column = self.schema.index_of(ORDER);
-        let column =
-            column.map(|index| PhysicalSortExpr::new_default(Arc::new(Column::new(ORDER, index))));
-        column.ok().and_then(|column| LexOrdering::new([column])).into_iter().collect()
-    }
-}
-
-/// Files one after the other, cut into as many stretches of the same number of bytes
-/// as there are partitions. A row group belongs to the stretch in which it begins.
-fn stretches(files: &[PartitionedFile], partitions: usize) -> Vec<FileGroup> {
-    let total: u64 = files.iter().map(|file| file.object_meta.size).sum();
-    let partitions = (partitions as u64).min(total / STRETCH_BYTES).max(1);
-    let length = total.div_ceil(partitions).max(1);
-    let mut groups: Vec<FileGroup> = Vec::new();
-    let mut begin = 0;
-    for file in files {
-        let end = begin + file.object_meta.size;
-        let mut from = begin;
-        while from < end {
-            let stretch = from / length;
-            let to = end.min((stretch + 1) * length);
-            let part = match (from, to) == (begin, end) {
-                true => file.clone(),
-                false => file.clone().with_range((from - begin) as i64, (to - begin) as i64),
-            };
-            match groups.get_mut(stretch as usize) {
-                Some(group) => group.push(part),
-                None => groups.push(FileGroup::new(vec![part])),
-            }
-            from = to;
-        }
-        begin = end;
-    }
-    groups
 }
 
 #[async_trait]
@@ -167,9 +118,9 @@ impl TableProvider for StoreTable {
             None => Arc::new(self.parquet(state)?),
         };
         let partitions = state.config_options().execution.target_partitions;
+        let groups = FileGroup::new(self.files.clone()).split_files(partitions);
         let config = FileScanConfigBuilder::new(self.url.clone(), source)
-            .with_file_groups(stretches(&self.files, partitions))
-            .with_output_ordering(self.ordering())
+            .with_file_groups(groups)
             .with_statistics(self.statistics.clone())
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)

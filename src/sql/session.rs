@@ -199,8 +199,6 @@ pub(super) fn config() -> SessionConfig {
     options.execution.collect_statistics = false;
     // Pushed down, each field of what `vector_statistics` yields would compute all of them.
     options.optimizer.enable_leaf_expression_pushdown = false;
-    // Rows of weights are wide, and files have them by epoch: a path is followed as they come.
-    options.optimizer.prefer_existing_sort = true;
     // Text stays Utf8 on its way to files that other tools read.
     options.execution.parquet.schema_force_view_types = false;
     config
