@@ -20,3 +20,4 @@ mod scan;
 mod slt;
 mod store;
 mod training;
+mod vacuum;

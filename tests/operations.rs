@@ -35,7 +35,7 @@ async fn ask_at(store: &Store, snapshot: &Snapshot, sql: &str) -> RecordBatch {
 }
 
 /// Every row of every stored table.
-async fn everything(store: &Store, snapshot: &Snapshot) -> Vec<RecordBatch> {
+pub(crate) async fn everything(store: &Store, snapshot: &Snapshot) -> Vec<RecordBatch> {
     let mut tables = Vec::new();
     for (table, order) in [
         ("states", "model_id, epoch"),
@@ -56,7 +56,7 @@ async fn newest(store: &Store) -> Vec<RecordBatch> {
 }
 
 /// An empty store on disk.
-async fn on_disk() -> (TempDir, Store) {
+pub(crate) async fn on_disk() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("store");
     let location = Location::new(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
@@ -65,14 +65,14 @@ async fn on_disk() -> (TempDir, Store) {
 }
 
 /// A store in memory with these models in one commit.
-async fn at_once(models: &[Trained]) -> Store {
+pub(crate) async fn at_once(models: &[Trained]) -> Store {
     let store = Store::open_or_create(Location::memory()).await.unwrap();
     store.writer().await.unwrap().commit(models, "train").await.unwrap();
     store
 }
 
 /// The path of a file of weights.
-fn first_weights(snapshot: &Snapshot) -> Path {
+pub(crate) fn first_weights(snapshot: &Snapshot) -> Path {
     let table = Table::Weights("cnn_s".to_owned());
     Path::from(snapshot.files_of(&table)[0].path.as_str())
 }
@@ -85,7 +85,7 @@ async fn flip(store: &Store, path: &Path) {
 }
 
 /// A store in memory with synthetic models `0..models`, each in a commit of its own.
-async fn model_by_model(models: u32) -> Store {
+pub(crate) async fn model_by_model(models: u32) -> Store {
     let store = Store::open_or_create(Location::memory()).await.unwrap();
     let mut writer = store.writer().await.unwrap();
     for index in 0..models {
@@ -258,7 +258,7 @@ async fn a_vacuum_does_not_look_into_the_work_folder() {
 }
 
 /// The synthetic models `indices` as those of another zoo.
-fn of_zoo(zoo: &str, indices: std::ops::Range<u32>) -> Vec<Trained> {
+pub(crate) fn of_zoo(zoo: &str, indices: std::ops::Range<u32>) -> Vec<Trained> {
     let renamed = |index| {
         let Trained { states, model } = synthetic(index, 3);
         let model = Model::new(zoo, index as usize, "digits", "cnn_s", model.hyper);

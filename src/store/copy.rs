@@ -62,8 +62,9 @@ impl Store {
     /// lacks, and tells `watch` after every file how far it is.
     ///
     /// # Errors
-    /// `Corrupt` if a file is not as it was committed: damage is not copied. After
-    /// any failure the target is as it was, and calling again does the rest.
+    /// `Corrupt` if a file is not as it was committed: damage is not copied. `NotFound`
+    /// if a vacuum removed files of `snapshot` meanwhile. After any failure the target is
+    /// as it was, and calling again does the rest.
     pub async fn copy_to(
         &self,
         target: &Store,
@@ -72,7 +73,13 @@ impl Store {
     ) -> Result<Copied> {
         let mut writer = target.writer().await?;
         let transfer = Transfer { source: &self.location, snapshot, watch };
-        let committed = writer.propose(&transfer).await?;
+        let committed = match writer.propose(&transfer).await {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.check_overtaken(snapshot).await?;
+                return Err(error);
+            }
+            proposed => proposed?,
+        };
         let version = writer.snapshot().version();
         Ok(committed.map_or(Copied { version, models: 0, files: 0, bytes: 0 }, |committed| {
             let add = &committed.entry.add;

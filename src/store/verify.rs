@@ -65,7 +65,8 @@ impl Store {
     ///
     /// # Errors
     /// Only if the store cannot be read, now (`Unavailable`) or by this program
-    /// (`Unsupported`); damage is reported, not returned.
+    /// (`Unsupported`), or if a vacuum removed files meanwhile (`NotFound`); damage is
+    /// reported, not returned.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
         let (snapshot, removed) = self.verify_log(&mut report).await?;
@@ -84,31 +85,38 @@ impl Store {
         }
         report.findings.extend(states.check(&snapshot));
         if snapshot.version() == report.version {
+            if states.incomplete {
+                self.check_overtaken(&snapshot).await?;
+            }
             self.count_others(&snapshot, &removed, &mut report).await?;
         }
         Ok(report)
     }
 
     /// The first file of `snapshot` that is missing or not as it was committed.
-    pub async fn first_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
+    ///
+    /// # Errors
+    /// `NotFound` if a vacuum removed it: then nothing is damaged.
+    pub async fn first_damaged(&self, snapshot: &Snapshot) -> Result<Option<Finding>> {
         // Sizes first: they cost little and tell most.
         for file in snapshot.files() {
             let problem = match self.objects().head(&file.path.as_str().into()).await {
                 Ok(object) if object.size == file.bytes => continue,
                 Ok(object) => wrong_size(object.size, file),
                 Err(object_store::Error::NotFound { .. }) => {
+                    self.check_overtaken(snapshot).await?;
                     format!("is missing; {}", affected(file))
                 }
-                Err(_) => return None,
+                Err(_) => return Ok(None),
             };
-            return Some(Finding { place: file.path.clone(), problem });
+            return Ok(Some(Finding { place: file.path.clone(), problem }));
         }
         for file in snapshot.files() {
             if let Ok(Err(problem)) = self.verify_file(file).await {
-                return Some(Finding { place: file.path.clone(), problem });
+                return Ok(Some(Finding { place: file.path.clone(), problem }));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Folds the log entry by entry and compares with each folded log. Returns the
@@ -137,7 +145,7 @@ impl Store {
                     }
                 }
             }
-            if log.folded.contains(&version) {
+            if log.folded.contains_key(&version) {
                 let told = snapshot.version() == version;
                 let problem = match Snapshot::read_folded(&self.location, version).await {
                     Ok(folded) if told && folded != snapshot => {
@@ -148,6 +156,8 @@ impl Store {
                         continue;
                     }
                     Err(error) if !is_damage(&error) => return Err(error),
+                    // A vacuum was faster.
+                    Err(_) if !self.has_folded(version).await? => continue,
                     Err(error) => error.to_string(),
                 };
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
@@ -161,6 +171,10 @@ impl Store {
             ),
         }));
         Ok((snapshot, removed))
+    }
+
+    async fn has_folded(&self, version: u64) -> Result<bool> {
+        Ok(LogListing::read(&self.location).await?.folded.contains_key(&version))
     }
 
     /// Checks one file against what the log says of it, and returns its keys, or
