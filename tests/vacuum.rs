@@ -158,28 +158,22 @@ async fn a_vacuum_refuses_a_store_that_lost_entries() {
     assert_eq!(store.garbage(Duration::ZERO).await.unwrap(), []);
 }
 
-/// A copy brings back files under their names, which may be lost twice.
+/// Of two vacuums at once one may be far behind: what it has on its list is not what a copy
+/// has brought since.
 #[tokio::test]
-async fn a_file_that_came_back_is_lost_from_where_it_was_missing() {
-    let source = at_once(&of_zoo("other", 0..1)).await;
+async fn a_copy_does_not_use_the_names_of_dropped_files_again() {
+    let source = at_once(&synthetics(0..2)).await;
     let store = Store::open_or_create(Location::memory()).await.unwrap();
-    let copy = async || {
-        let snapshot = source.snapshot().await.unwrap();
+    let snapshot = source.snapshot().await.unwrap();
+    for _ in 0..2 {
         source.copy_to(&store, &snapshot, &|_| {}).await.unwrap();
-    };
-    commit_each(&store, 0..19).await;
-    copy().await;
-    store.drop_zoo("other").await.unwrap();
-    commit_each(&store, 19..37).await;
-    copy().await;
-    store.drop_zoo("other").await.unwrap();
-    // Commits 20 and 40 had the zoo; 21 to 39 did not, and can be read.
-    assert_eq!(folded_garbage(&vacuum(&store).await), [0; 0]);
-    for version in [19, 21, 39] {
-        store.snapshot_at(version).await.unwrap();
+        store.drop_zoo("synthetic").await.unwrap();
+        let slow = store.garbage(Duration::ZERO).await.unwrap();
+        vacuum(&store).await;
+        source.copy_to(&store, &snapshot, &|_| {}).await.unwrap();
+        store.vacuum(&slow).await.unwrap();
+        let report = store.verify().await.unwrap();
+        assert_eq!((report.findings, report.models), (vec![], 2));
+        store.drop_zoo("synthetic").await.unwrap();
     }
-    for version in [20, 40] {
-        assert_eq!(store.snapshot_at(version).await.unwrap_err().kind(), Kind::NotFound);
-    }
-    assert_eq!(store.verify().await.unwrap().findings, []);
 }

@@ -58,8 +58,9 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Versions 1 and 2 of `log/*.snapshot.json`. Ends with the SHA-256 of all that is before
-/// it, but that earlier programs did not write one.
+/// Versions 1 and 2 of `log/*.snapshot.json`. It lacks the `id`s of entries: a writer that
+/// was not answered reads its entry itself, which stays. Ends with the SHA-256 of all that
+/// is before it, but that earlier programs did not write one.
 #[derive(Serialize, Deserialize)]
 struct Folded {
     format: u32,

@@ -254,17 +254,10 @@ impl Removals {
     /// The last commit up to `horizon` that removed a file of `snapshot`: from that on, no
     /// snapshot before this commit has all its files. `None` if `snapshot` has.
     fn lost_before(&self, snapshot: &Snapshot, horizon: u64) -> Option<u64> {
-        let (mut seen, mut last) = (HashSet::new(), None);
-        let commits = self.gone.range(snapshot.version() + 1..);
-        for (&version, paths) in commits.take_while(|(version, _)| **version <= horizon) {
-            for path in paths {
-                // Only the first time: a copy may have brought it back.
-                if snapshot.has_file(path) && seen.insert(path) {
-                    last = Some(version);
-                }
-            }
-        }
-        last
+        let commits = self.gone.range(snapshot.version() + 1..).rev();
+        let mut commits = commits.skip_while(|(version, _)| **version > horizon);
+        let loses = |paths: &[String]| paths.iter().any(|path| snapshot.has_file(path));
+        commits.find(|(_, paths)| loses(paths)).map(|(&version, _)| version)
     }
 }
 

@@ -96,27 +96,34 @@ impl Store {
     /// The first file of `snapshot` that is missing or not as it was committed.
     ///
     /// # Errors
-    /// `NotFound` if a vacuum removed it: then nothing is damaged.
+    /// `NotFound` if a vacuum removed files of `snapshot` since it was loaded.
     pub async fn first_damaged(&self, snapshot: &Snapshot) -> Result<Option<Finding>> {
+        let found = self.find_damaged(snapshot).await;
+        if found.is_some() {
+            self.check_overtaken(snapshot).await?;
+        }
+        Ok(found)
+    }
+
+    async fn find_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
         // Sizes first: they cost little and tell most.
         for file in snapshot.files() {
             let problem = match self.objects().head(&file.path.as_str().into()).await {
                 Ok(object) if object.size == file.bytes => continue,
                 Ok(object) => wrong_size(object.size, file),
                 Err(object_store::Error::NotFound { .. }) => {
-                    self.check_overtaken(snapshot).await?;
                     format!("is missing; {}", affected(file))
                 }
-                Err(_) => return Ok(None),
+                Err(_) => return None,
             };
-            return Ok(Some(Finding { place: file.path.clone(), problem }));
+            return Some(Finding { place: file.path.clone(), problem });
         }
         for file in snapshot.files() {
             if let Ok(Err(problem)) = self.verify_file(file).await {
-                return Ok(Some(Finding { place: file.path.clone(), problem }));
+                return Some(Finding { place: file.path.clone(), problem });
             }
         }
-        Ok(None)
+        None
     }
 
     /// Folds the log entry by entry and compares with each folded log. Returns the
