@@ -20,6 +20,7 @@ mod scan;
 mod slt;
 mod store;
 mod training;
+mod vacuum;
 
 /// That of the program, since memory is measured here.
 #[global_allocator]

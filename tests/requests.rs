@@ -120,6 +120,28 @@ async fn a_tensor_is_read_without_the_rest_of_its_state() {
 }
 
 #[tokio::test]
+async fn a_vacuum_lists_once_and_reads_entries_that_removed_files() {
+    use std::time::Duration;
+
+    let counter = RequestCounter::default();
+    let store = store_of(43, &counter).await;
+    store.compact(&|_| {}).await.unwrap();
+    let vacuum = async || {
+        let garbage = store.garbage(Duration::ZERO).await.unwrap();
+        store.vacuum(&garbage).await.unwrap();
+    };
+    // As to open: the newest folded log, and four entries. The one that removed files, and a
+    // folded log with it. Data and log are listed. What goes are 43 files of three tables, and
+    // that folded log, once there is a mark.
+    let opened = Requests { get: 1 + 4, list: 2, ..Requests::default() };
+    let expected =
+        Requests { get: opened.get + 1 + 1, put_create: 1, delete: 3 * 43 + 1, ..opened };
+    assert_eq!(requests_of(&counter, vacuum()).await, expected);
+    let again = Requests { get: opened.get + 1, ..opened };
+    assert_eq!(requests_of(&counter, vacuum()).await, again);
+}
+
+#[tokio::test]
 async fn verification_reads_every_object_once() {
     let counter = RequestCounter::default();
     let store = store_of(20, &counter).await;

@@ -63,5 +63,6 @@ fn why(kind: GarbageKind) -> String {
         GarbageKind::Removed(version) => format!("removed by commit {version}"),
         GarbageKind::Unreferenced => "of no commit".to_owned(),
         GarbageKind::Unfinished => "half written".to_owned(),
+        GarbageKind::Folded => "folded log of commits that are gone".to_owned(),
     }
 }

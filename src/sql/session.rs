@@ -137,12 +137,14 @@ impl Session {
             return explained;
         }
         match self.store.first_damaged(&self.snapshot).await {
-            Some(finding) => Error::corrupt(format!("`{}` {}", finding.place, finding.problem))
+            Ok(Some(finding)) => Error::corrupt(format!("`{}` {}", finding.place, finding.problem))
                 .with_hint(
                     "other tables still work; `zoolake verify` lists everything that is damaged",
                 )
                 .with_source(explained),
-            None => explained,
+            Ok(None) => explained,
+            // Nothing is: a vacuum was faster than the query.
+            Err(error) => error.with_source(explained),
         }
     }
 }

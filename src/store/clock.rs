@@ -41,6 +41,17 @@ impl Simulation {
         SIMULATED.set(Some(Simulated { rng, micros }));
         Self { _thread: PhantomData }
     }
+
+    /// The time as stores see it on this thread, and as what keeps their objects must.
+    pub fn now() -> DateTime<Utc> {
+        moment()
+    }
+
+    /// Lets so much time pass in the simulation of this thread.
+    pub fn pass(time: Duration) {
+        let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        simulated(|simulated| simulated.micros = simulated.micros.saturating_add(micros));
+    }
 }
 
 impl Drop for Simulation {

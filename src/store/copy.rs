@@ -1,9 +1,10 @@
 //! Copies of a snapshot in another store, wherever either is.
 //!
-//! Files keep their names, which nobody else has. So an interrupted copy goes on where
-//! it stopped: a file that is there already, byte for byte and for less than a day, is
-//! not sent again. A target that has some of the models gets the others; files that hold both are
-//! written anew there.
+//! Files keep their names, which nobody else has, with the number of the last commit that
+//! dropped models from the target, if there is one: so no name is used twice. An
+//! interrupted copy goes on where it stopped: a file that is there already, byte for byte
+//! and for less than a day, is not sent again. A target that has some of the models gets
+//! the others; files that hold both are written anew there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
-use object_store::path::Path;
 
 use super::commit::{self, Draft, NewFiles, Proposal};
 use super::log::DataFile;
@@ -62,8 +62,9 @@ impl Store {
     /// lacks, and tells `watch` after every file how far it is.
     ///
     /// # Errors
-    /// `Corrupt` if a file is not as it was committed: damage is not copied. After
-    /// any failure the target is as it was, and calling again does the rest.
+    /// `Corrupt` if a file is not as it was committed: damage is not copied. `NotFound`
+    /// if a vacuum removed files of `snapshot` meanwhile. After any failure the target is
+    /// as it was, and calling again does the rest.
     pub async fn copy_to(
         &self,
         target: &Store,
@@ -72,7 +73,13 @@ impl Store {
     ) -> Result<Copied> {
         let mut writer = target.writer().await?;
         let transfer = Transfer { source: &self.location, snapshot, watch };
-        let committed = writer.propose(&transfer).await?;
+        let committed = match writer.propose(&transfer).await {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.check_overtaken(snapshot).await?;
+                return Err(error);
+            }
+            proposed => proposed?,
+        };
         let version = writer.snapshot().version();
         Ok(committed.map_or(Copied { version, models: 0, files: 0, bytes: 0 }, |committed| {
             let add = &committed.entry.add;
@@ -120,8 +127,11 @@ impl Proposal for Transfer<'_> {
             (self.watch)(progress);
         };
         let (from, to) = (self.source, files.location());
+        let mut commits = target.history().iter().rev();
+        let last_drop = commits.find(|commit| commit.models_dropped > 0);
+        let last_drop = last_drop.map(|commit| commit.version);
         let mut sends = futures::stream::iter(whole)
-            .map(|file| async move { send(from, to, &file).await })
+            .map(|file| async move { send(from, to, &file, last_drop).await })
             .buffer_unordered(CONCURRENT_FILES);
         while let Some((file, sent)) = sends.try_next().await? {
             done(&file, sent);
@@ -197,25 +207,30 @@ impl Transfer<'_> {
 }
 
 /// Sends a file, unless it is there already; returns it as it is there, and whether it
-/// was sent.
-async fn send(from: &Location, to: &Location, file: &DataFile) -> Result<(DataFile, bool)> {
-    let mut file = file.clone();
-    let mut path = Path::from(file.path.as_str());
+/// was sent. `last_drop` is the last commit there that dropped models.
+async fn send(
+    from: &Location,
+    to: &Location,
+    file: &DataFile,
+    last_drop: Option<u64>,
+) -> Result<(DataFile, bool)> {
+    let mut path = paths::copied(&file.path, last_drop);
+    let mut copy = DataFile { path: path.to_string(), ..file.clone() };
     match to.objects().head(&path).await {
         // A vacuum may have it on its list.
         Ok(object) if object.last_modified <= clock::before(TAKEN_OVER_FOR) => {
             path = paths::data(&file.table, &clock::unique());
+            copy.path = path.to_string();
         }
         // Only then is it worth reading.
-        Ok(object) if object.size == file.bytes && verify::read(to, &file).await?.is_ok() => {
-            return Ok((file, false));
+        Ok(object) if object.size == file.bytes && verify::read(to, &copy).await?.is_ok() => {
+            return Ok((copy, false));
         }
         Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
         Err(error) => return Err(failure::read(to, &path, error)),
     }
-    let bytes = read(from, &file).await?;
+    let bytes = read(from, file).await?;
     let put = to.objects().put(&path, bytes.into()).await;
     put.map_err(|error| failure::write(to, &path, error))?;
-    file.path = path.to_string();
-    Ok((file, true))
+    Ok((copy, true))
 }

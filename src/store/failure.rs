@@ -28,10 +28,9 @@ pub(super) fn write(location: &Location, path: &Path, error: object_store::Error
     Error::new(Kind::Unavailable, message).with_hint(hint).with_source(error)
 }
 
-/// A failed removal of objects below `path`.
-pub(super) fn remove(location: &Location, path: &Path, error: object_store::Error) -> Error {
-    let reason = reason(&error);
-    let message = format!("cannot remove objects below `{path}` of store `{location}`: {reason}");
+/// A failed removal of objects.
+pub(super) fn remove(location: &Location, error: object_store::Error) -> Error {
+    let message = format!("cannot remove objects of store `{location}`: {}", reason(&error));
     Error::new(Kind::Unavailable, message)
         .with_hint("mend that and run the same command again")
         .with_source(error)

@@ -39,6 +39,15 @@ pub(super) fn data(table: &Table, unique: &str) -> Path {
     Path::from(format!("data/{table}/{unique}.parquet"))
 }
 
+/// The data file at `path` of another store, copied after commit `drop` dropped models:
+/// one that was copied before, and dropped, may be on the list of a vacuum by its name.
+pub(super) fn copied(path: &str, drop: Option<u64>) -> Path {
+    match (path.strip_suffix(".parquet"), drop) {
+        (Some(stem), Some(drop)) => Path::from(format!("{stem}-{drop}.parquet")),
+        _ => Path::from(path),
+    }
+}
+
 /// Whether `path`, as the log has it, is that of a data file.
 pub(super) fn is_data(path: &str) -> bool {
     // Parsing refuses `..`.
@@ -86,5 +95,11 @@ mod tests {
             assert_eq!(parse_log(&Path::from(foreign)), None, "{foreign}");
         }
         assert_eq!(data(&Table::Models, "u").as_ref(), "data/models/u.parquet");
+        for (drop, expected) in
+            [(None, "data/models/u.parquet"), (Some(7), "data/models/u-7.parquet")]
+        {
+            assert_eq!(copied("data/models/u.parquet", drop).as_ref(), expected);
+            assert!(is_data(expected));
+        }
     }
 }

@@ -58,8 +58,9 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Versions 1 and 2 of `log/*.snapshot.json`. Ends with the SHA-256 of all that is before
-/// it, but that earlier programs did not write one.
+/// Versions 1 and 2 of `log/*.snapshot.json`. It lacks the `id`s of entries: a writer that
+/// was not answered reads its entry itself, which stays. Ends with the SHA-256 of all that
+/// is before it, but that earlier programs did not write one.
 #[derive(Serialize, Deserialize)]
 struct Folded {
     format: u32,
@@ -103,20 +104,36 @@ impl Snapshot {
         };
         let mut snapshot = Self::default();
         // A damaged folded log costs time, not data: the entries are all there.
-        for &folded in log.folded.iter().rev().filter(|&&folded| folded <= target) {
+        for (&folded, _) in log.folded.range(..=target).rev() {
             if let Ok(start) = Self::read_folded(location, folded).await {
                 snapshot = start;
                 break;
             }
         }
         snapshot.advance(location, target).await?;
-        snapshot.check_vacuumed(location, log.vacuumed).await?;
+        if let Some(by) = snapshot.vacuumed_by(location, log.vacuumed).await? {
+            return Err(snapshot
+                .is_vacuumed(location, "was vacuumed", by)
+                .with_hint(format!("`--at {}` and later can be read", log.vacuumed)));
+        }
         Ok(snapshot)
     }
 
-    /// Refuses a state whose files were removed, by a commit up to `vacuumed`, and
-    /// then from the disk.
-    async fn check_vacuumed(&self, location: &Location, vacuumed: u64) -> Result<()> {
+    /// Whose files a vacuum removed, `how` it is said: commit `by` no longer needed them.
+    pub(super) fn is_vacuumed(&self, location: &Location, how: &str, by: u64) -> Error {
+        Error::not_found(format!(
+            "commit `{}` of store `{location}` {how}: files that commit `{by}` removed are gone",
+            self.version
+        ))
+    }
+
+    /// The first commit up to `vacuumed` that removed a file of this state, which then a
+    /// vacuum removed from the store.
+    pub(super) async fn vacuumed_by(
+        &self,
+        location: &Location,
+        vacuumed: u64,
+    ) -> Result<Option<u64>> {
         let mut entries = entries(location, self.version + 1, vacuumed);
         while let Some(entry) = entries.next().await {
             let entry = match entry {
@@ -125,15 +142,10 @@ impl Snapshot {
                 entry => entry?,
             };
             if entry.remove.iter().any(|path| self.has_file(path)) {
-                let (version, by) = (self.version, entry.version);
-                return Err(Error::not_found(format!(
-                    "commit `{version}` of store `{location}` was vacuumed: \
-                     files that commit `{by}` removed are gone"
-                ))
-                .with_hint(format!("`--at {vacuumed}` and later can be read")));
+                return Ok(Some(entry.version));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Reads the entries after this snapshot up to `target` and folds them in.
@@ -296,8 +308,8 @@ impl Snapshot {
 pub(super) struct LogListing {
     /// Number of the newest entry; 0 if there is none.
     pub(super) newest: u64,
-    /// Numbers of the folded logs, ascending.
-    pub(super) folded: Vec<u64>,
+    /// The bytes of each folded log, by number.
+    pub(super) folded: BTreeMap<u64, u64>,
     /// Files that this commit removed, or one before it, may be gone; 0 if none are.
     pub(super) vacuumed: u64,
 }
@@ -311,7 +323,7 @@ impl LogListing {
 
     /// What speaks of commits after the newest entry: entries are lost.
     pub(super) fn beyond(&self) -> Vec<Path> {
-        let folded = self.folded.iter().filter(|&&version| version > self.newest);
+        let folded = self.folded.keys().filter(|&&version| version > self.newest);
         let mark = (self.vacuumed > self.newest).then(|| paths::vacuumed(self.vacuumed));
         folded.map(|&version| paths::folded(version)).chain(mark).collect()
     }
@@ -332,20 +344,21 @@ impl LogListing {
     async fn list(location: &Location) -> Result<Self> {
         let folder = paths::log();
         let mut objects = location.objects().list(Some(&folder));
-        let mut listing = Self { newest: 0, folded: Vec::new(), vacuumed: 0 };
+        let mut listing = Self { newest: 0, folded: BTreeMap::new(), vacuumed: 0 };
         while let Some(object) =
             objects.try_next().await.map_err(|error| failure::read(location, &folder, error))?
         {
             match paths::parse_log(&object.location) {
                 Some(LogObject::Entry(version)) => listing.newest = listing.newest.max(version),
-                Some(LogObject::Folded(version)) => listing.folded.push(version),
+                Some(LogObject::Folded(version)) => {
+                    listing.folded.insert(version, object.size);
+                }
                 Some(LogObject::Vacuumed(version)) => {
                     listing.vacuumed = listing.vacuumed.max(version);
                 }
                 None => {}
             }
         }
-        listing.folded.sort_unstable();
         Ok(listing)
     }
 }

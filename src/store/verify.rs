@@ -65,7 +65,8 @@ impl Store {
     ///
     /// # Errors
     /// Only if the store cannot be read, now (`Unavailable`) or by this program
-    /// (`Unsupported`); damage is reported, not returned.
+    /// (`Unsupported`), or if a vacuum removed files meanwhile (`NotFound`); damage is
+    /// reported, not returned.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
         let (snapshot, removed) = self.verify_log(&mut report).await?;
@@ -84,13 +85,27 @@ impl Store {
         }
         report.findings.extend(states.check(&snapshot));
         if snapshot.version() == report.version {
+            if states.incomplete {
+                self.check_overtaken(&snapshot).await?;
+            }
             self.count_others(&snapshot, &removed, &mut report).await?;
         }
         Ok(report)
     }
 
     /// The first file of `snapshot` that is missing or not as it was committed.
-    pub async fn first_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
+    ///
+    /// # Errors
+    /// `NotFound` if a vacuum removed files of `snapshot` since it was loaded.
+    pub async fn first_damaged(&self, snapshot: &Snapshot) -> Result<Option<Finding>> {
+        let found = self.find_damaged(snapshot).await;
+        if found.is_some() {
+            self.check_overtaken(snapshot).await?;
+        }
+        Ok(found)
+    }
+
+    async fn find_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
         // Sizes first: they cost little and tell most.
         for file in snapshot.files() {
             let problem = match self.objects().head(&file.path.as_str().into()).await {
@@ -137,7 +152,7 @@ impl Store {
                     }
                 }
             }
-            if log.folded.contains(&version) {
+            if log.folded.contains_key(&version) {
                 let told = snapshot.version() == version;
                 let problem = match Snapshot::read_folded(&self.location, version).await {
                     Ok(folded) if told && folded != snapshot => {
@@ -148,6 +163,8 @@ impl Store {
                         continue;
                     }
                     Err(error) if !is_damage(&error) => return Err(error),
+                    // A vacuum was faster.
+                    Err(_) if !self.has_folded(version).await? => continue,
                     Err(error) => error.to_string(),
                 };
                 report.findings.push(Finding { place: format!("folded log {version}"), problem });
@@ -161,6 +178,10 @@ impl Store {
             ),
         }));
         Ok((snapshot, removed))
+    }
+
+    async fn has_folded(&self, version: u64) -> Result<bool> {
+        Ok(LogListing::read(&self.location).await?.folded.contains_key(&version))
     }
 
     /// Checks one file against what the log says of it, and returns its keys, or

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object_store::ObjectStoreExt;
+use bytes::Bytes;
+use futures::StreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use zoolake::arch::Arch;
 use zoolake::store::{DataFile, Entry, Location, Snapshot, Store, Table};
 
 use super::service::{Kind, at_once};
@@ -22,12 +25,27 @@ pub(super) struct Judge {
     states: Vec<State>,
     /// Every model that was ever committed.
     pub(super) committed: BTreeSet<i64>,
+    /// Files that commits removed, with the number of the commit.
+    removed: Vec<(u64, String)>,
+    /// Those that this commit removed, or one before it, may be gone.
+    vacuumed: u64,
+    /// How many of them have been seen to go.
+    pub(super) vacuumed_files: u64,
+    /// How many folded logs.
+    pub(super) vacuumed_logs: u64,
 }
 
 impl Judge {
     /// Knows `objects` from their beginning.
     pub(super) fn new(objects: &InMemory) -> Self {
-        let mut judge = Self { states: vec![State::default()], committed: BTreeSet::new() };
+        let mut judge = Self {
+            states: vec![State::default()],
+            committed: BTreeSet::new(),
+            removed: Vec::new(),
+            vacuumed: 0,
+            vacuumed_files: 0,
+            vacuumed_logs: 0,
+        };
         while at_once(objects.head(&judge.next_entry())).is_ok() {
             judge.follow(objects);
         }
@@ -43,25 +61,40 @@ impl Judge {
         Path::from(format!("log/{:020}.json", self.states.len()))
     }
 
-    /// Before a request takes effect: objects are never replaced, and those that
-    /// belong to the store are never removed.
-    pub(super) fn before(&self, kind: Kind, path: &Path, objects: &InMemory) {
-        let there = at_once(objects.head(path)).is_ok();
+    /// Before a request takes effect: what belongs to the store is never removed. The
+    /// bytes that a put finds there.
+    pub(super) fn before(&mut self, kind: Kind, path: &Path, objects: &InMemory) -> Option<Bytes> {
         match kind {
-            Kind::Put => assert!(!there, "`{path}` is replaced"),
+            Kind::Put => bytes(path, objects),
             Kind::Delete => {
-                let state = self.states.last().unwrap();
-                assert!(!state.files.contains_key(path.as_ref()), "`{path}` is removed");
-                assert!(path.as_ref().starts_with("data/"), "`{path}` is removed");
+                match folded(path) {
+                    Some(version) => self.check_spent(version, objects),
+                    None => self.check_dead(path),
+                }
+                None
             }
-            Kind::PutCreate | Kind::Get | Kind::List => {}
+            Kind::PutCreate | Kind::Get | Kind::List => None,
         }
     }
 
-    /// After a request took effect.
-    pub(super) fn after(&mut self, kind: Kind, path: &Path, objects: &InMemory) {
+    /// After a request took effect, where `before` was. An object is never replaced by
+    /// another: two copies may send the same.
+    pub(super) fn after(
+        &mut self,
+        kind: Kind,
+        path: &Path,
+        before: Option<Bytes>,
+        objects: &InMemory,
+    ) {
+        if let Some(before) = before {
+            assert!(bytes(path, objects) == Some(before), "`{path}` is replaced");
+        }
         if kind == Kind::PutCreate && *path == self.next_entry() {
             self.follow(objects);
+        }
+        if let Some(version) = number(path, ".vacuumed.json") {
+            assert!(version <= self.version(), "`{path}` is of a later commit");
+            self.vacuumed = self.vacuumed.max(version);
         }
         if matches!(kind, Kind::PutCreate | Kind::Delete) {
             self.open(objects);
@@ -77,6 +110,7 @@ impl Judge {
         let mut state = self.states.last().unwrap().clone();
         for path in &entry.remove {
             assert!(state.files.remove(path).is_some(), "`{path}` is removed and was not there");
+            self.removed.push((entry.version, path.clone()));
         }
         for file in &entry.add {
             let size = at_once(objects.head(&file.path.as_str().into())).map(|object| object.size);
@@ -93,6 +127,36 @@ impl Judge {
         state.check();
         self.committed.extend(&entry.models);
         self.states.push(state);
+    }
+
+    /// A data file may go if the newest state does not have it, and earlier ones that
+    /// have it are marked as vacuumed.
+    fn check_dead(&mut self, path: &Path) {
+        assert!(path.as_ref().starts_with("data/"), "`{path}` is removed");
+        let state = self.states.last().unwrap();
+        assert!(!state.files.contains_key(path.as_ref()), "`{path}` is removed");
+        let mut removed = self.removed.iter().rev();
+        if let Some((by, _)) = removed.find(|(_, removed)| removed == path.as_ref()) {
+            assert!(*by <= self.vacuumed, "`{path}` is removed without mark");
+            self.vacuumed_files += 1;
+        }
+    }
+
+    /// A folded log may go if every state that is read from it has lost files.
+    fn check_spent(&mut self, version: u64, objects: &InMemory) {
+        let log = at_once(objects.list(Some(&"log".into())).collect::<Vec<_>>());
+        let others = log.iter().filter_map(|object| folded(&object.as_ref().unwrap().location));
+        let next = others.filter(|other| *other > version).min().unwrap();
+        let readable = (version..next).find(|version| !self.is_lost(*version));
+        assert_eq!(readable, None, "is read from folded log {version}, which is removed");
+        self.vacuumed_logs += 1;
+    }
+
+    /// Whether the state of this version has files that a vacuum may have removed.
+    pub(super) fn is_lost(&self, version: u64) -> bool {
+        let state = &self.states[usize::try_from(version).unwrap()];
+        let behind = |by: u64| version < by && by <= self.vacuumed;
+        self.removed.iter().any(|(by, path)| behind(*by) && state.files.contains_key(path))
     }
 
     /// A reader that opens the store now sees the newest state.
@@ -125,5 +189,25 @@ impl State {
         assert_eq!(rows(|table| *table == Table::Models), self.models.len() as u64);
         let states = rows(|table| *table == Table::Epochs);
         assert_eq!(rows(|table| matches!(table, Table::Weights(_))), states);
+        let archs = self.files.values().filter_map(|file| match &file.table {
+            Table::Weights(arch) => Some(arch.as_str()),
+            _ => None,
+        });
+        let tensors = |arch| Arch::by_name(arch).unwrap().layout().tensors().len() as u64;
+        let tensors = archs.collect::<BTreeSet<_>>().into_iter().map(tensors).sum::<u64>();
+        assert_eq!(rows(|table| *table == Table::Tensors), tensors, "layouts");
     }
+}
+
+/// The number in the name of an object of the log.
+fn number(path: &Path, suffix: &str) -> Option<u64> {
+    path.as_ref().strip_prefix("log/")?.strip_suffix(suffix)?.parse().ok()
+}
+
+fn folded(path: &Path) -> Option<u64> {
+    number(path, ".snapshot.json")
+}
+
+fn bytes(path: &Path, objects: &InMemory) -> Option<Bytes> {
+    Some(at_once(at_once(objects.get(path)).ok()?.bytes()).unwrap())
 }

@@ -2,14 +2,17 @@
 //! that a seed decides, so that what fails can be seen again.
 //!
 //! * [`every_request`] lets each single request of a writer go wrong in each way.
-//! * [`simulation`] lets several writers and readers loose on one store, with
-//!   requests that are slow or fail, and writers that die.
+//! * [`simulation`] lets several writers and readers loose on two stores, with
+//!   requests that are slow or fail, writers that die, and days that pass.
+//! * [`acknowledgement`] lets one answer be lost while others go on.
 //!
-//! Both give writers a [`service`], which S3 could be: requests take effect one at
+//! All give writers a [`service`], which S3 could be: requests take effect one at
 //! a time, and what was written is read and listed at once. A [`judge`] looks at
-//! the store after every effect. [`schedule`] says who is next, and [`operation`]
-//! what writers do.
+//! the store after every effect. [`schedule`] says who is next, [`operation`]
+//! what writers do, and [`at_work`] what a vacuum must keep.
 
+mod acknowledgement;
+mod at_work;
 mod every_request;
 mod judge;
 mod operation;

@@ -4,10 +4,13 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use zoolake::store::{Store, Writer};
+use zoolake::arch::Arch;
+use zoolake::store::{Location, Store, Writer};
 use zoolake::train::Trained;
+use zoolake::zoo::Model;
 use zoolake::{Kind, Result};
 
+use super::at_work::AtWork;
 use crate::fixture::synthetic;
 
 /// Something that can be done again if it failed, with the same result.
@@ -17,15 +20,31 @@ pub(super) enum Operation {
     Commit(Range<usize>),
     /// Small files are merged.
     Compact,
-    /// Every model is dropped, if there is any.
-    Drop,
+    /// Every model of a zoo is dropped, if there is any.
+    Drop(&'static str),
+    /// The models of another store are copied, if there is one.
+    Copy(Location),
+    /// What no snapshot needs is removed, but for what those at work may need.
+    Vacuum(AtWork),
 }
 
 /// Models that operations are about, with a state each.
 pub(super) const MODELS: usize = 48;
 
-static TRAINED: LazyLock<Vec<Trained>> =
-    LazyLock::new(|| (0..MODELS as u32).map(|index| synthetic(index, 0)).collect());
+/// Their zoos with the architecture of each: neighbours are of different ones.
+pub(super) const ZOOS: [(&str, &str); 3] =
+    [("grey", "cnn_s"), ("colour", "cnn_s_rgb"), ("other", "cnn_s")];
+
+static TRAINED: LazyLock<Vec<Trained>> = LazyLock::new(|| {
+    let of_zoo = |index: usize| {
+        let (zoo, arch) = ZOOS[index % ZOOS.len()];
+        let Trained { mut states, model } = synthetic(index as u32, 0);
+        let size = Arch::by_name(arch).unwrap().layout().size();
+        states[0].weights = vec![index as f32; size].into();
+        Trained { states, model: Model::new(zoo, index, "digits", arch, model.hyper) }
+    };
+    (0..MODELS).map(of_zoo).collect()
+});
 
 impl Operation {
     pub(super) async fn run(&self, store: &Store, writer: &mut Writer) -> Result<()> {
@@ -34,10 +53,19 @@ impl Operation {
                 writer.commit(&TRAINED[models.clone()], "train").await.map(drop)
             }
             Self::Compact => store.compact(&|_| ()).await.map(drop),
-            Self::Drop => match store.drop_zoo(&TRAINED[0].model.zoo).await {
+            Self::Drop(zoo) => match store.drop_zoo(zoo).await {
                 Err(error) if error.kind() == Kind::Invalid => Ok(()),
                 dropped => dropped.map(drop),
             },
+            Self::Copy(from) => {
+                let Some(source) = Store::open_if_any(from.clone()).await? else { return Ok(()) };
+                let snapshot = source.snapshot().await?;
+                source.copy_to(store, &snapshot, &|_| ()).await.map(drop)
+            }
+            Self::Vacuum(at_work) => {
+                let garbage = store.garbage(at_work.older_than()).await?;
+                store.vacuum(&garbage).await
+            }
         }
     }
 
@@ -53,7 +81,7 @@ impl Operation {
             Self::Commit(models) => {
                 TRAINED[models.clone()].iter().map(|trained| trained.model.id).collect()
             }
-            Self::Compact | Self::Drop => Vec::new(),
+            Self::Compact | Self::Drop(_) | Self::Copy(_) | Self::Vacuum(_) => Vec::new(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! An object store in memory, and clients of it whose requests take time and fail.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
@@ -13,8 +15,9 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
     Result,
 };
-use zoolake::store::Location;
+use zoolake::store::{Location, Simulation};
 
+use super::at_work::Shift;
 use super::judge::Judge;
 use super::schedule::{Spawner, turns};
 
@@ -59,11 +62,12 @@ impl Fate {
 }
 
 /// How a request fares: turns on its way there, what becomes of it, and turns on
-/// the way back.
+/// the way back; and who is at work until it took effect.
 pub(super) struct Passage {
     pub(super) there: u32,
     pub(super) fate: Fate,
     pub(super) back: u32,
+    pub(super) shift: Option<Shift>,
 }
 
 /// Decides on the passage of a client's requests, one after another.
@@ -76,6 +80,8 @@ const PAGE: usize = 5;
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) objects: Arc<InMemory>,
+    /// When an object was written; long ago, if it was there from the beginning.
+    pub(super) times: Arc<Mutex<HashMap<Path, DateTime<Utc>>>>,
     pub(super) judge: Arc<Mutex<Judge>>,
     pub(super) spawner: Spawner,
     /// Whether creating an object replaces one, as where conditional writes are ignored.
@@ -89,7 +95,14 @@ impl Service {
     pub(super) fn new(objects: InMemory) -> Self {
         let judge = Arc::new(Mutex::new(Judge::new(&objects)));
         let (spawner, trace) = (Spawner::default(), Arc::default());
-        Self { objects: Arc::new(objects), judge, spawner, replaces: false, trace }
+        let times = Arc::default();
+        Self { objects: Arc::new(objects), times, judge, spawner, replaces: false, trace }
+    }
+
+    /// Another one, without objects, whose clients take turns with those of this one.
+    pub(super) fn beside(&self) -> Self {
+        let (spawner, trace) = (self.spawner.clone(), Arc::clone(&self.trace));
+        Self { spawner, trace, ..Self::new(InMemory::new()) }
     }
 
     /// The service as one client reaches it.
@@ -102,8 +115,15 @@ impl Service {
 
     /// The service without any network.
     pub(super) fn direct(&self) -> Location {
-        let answered = |_: Kind, _: &Path| Passage { there: 0, fate: Fate::Answered, back: 0 };
+        let answered =
+            |_: Kind, _: &Path| Passage { there: 0, fate: Fate::Answered, back: 0, shift: None };
         self.client("direct", Box::new(answered))
+    }
+
+    /// What is known of an object, with the time of the simulation.
+    fn dated(&self, object: ObjectMeta) -> ObjectMeta {
+        let last_modified = self.times.lock().unwrap().get(&object.location).copied();
+        ObjectMeta { last_modified: last_modified.unwrap_or_default(), ..object }
     }
 
     fn note(&self, client: &str, kind: Kind, path: &Path, end: &str) {
@@ -128,7 +148,7 @@ impl Client {
         path: &Path,
         effect: impl Effect<T>,
     ) -> Result<(T, Fate)> {
-        let Passage { there, fate, back } = (self.network.lock().unwrap())(kind, path);
+        let Passage { there, fate, back, shift } = (self.network.lock().unwrap())(kind, path);
         turns(there).await;
         let ended = match fate {
             Fate::Answered => self.effect(kind, path, effect),
@@ -145,6 +165,7 @@ impl Client {
                     turns(later).await;
                     let came = client.effect(kind, &path, effect).map_or("refused", |_| "came");
                     client.service.note(&client.name, kind, &path, came);
+                    drop(shift);
                 });
                 Err(failure("late"))
             }
@@ -161,10 +182,10 @@ impl Client {
     /// Lets a request take effect, under the eyes of the judge.
     fn effect<T>(&self, kind: Kind, path: &Path, effect: impl Effect<T>) -> Result<T> {
         let mut judge = self.service.judge.lock().unwrap();
-        judge.before(kind, path, &self.service.objects);
+        let before = judge.before(kind, path, &self.service.objects);
         let done = effect(&self.service.objects);
         if done.is_ok() {
-            judge.after(kind, path, &self.service.objects);
+            judge.after(kind, path, before, &self.service.objects);
         }
         done
     }
@@ -212,8 +233,12 @@ impl ObjectStore for Client {
         if self.service.replaces {
             options.mode = PutMode::Overwrite;
         }
-        let to = path.clone();
-        let put = move |objects: &InMemory| at_once(objects.put_opts(&to, payload, options));
+        let (to, times) = (path.clone(), Arc::clone(&self.service.times));
+        let put = move |objects: &InMemory| {
+            let put = at_once(objects.put_opts(&to, payload, options))?;
+            times.lock().unwrap().insert(to, Simulation::now());
+            Ok(put)
+        };
         self.request(kind, path, put).await.map(|(put, _)| put)
     }
 
@@ -229,7 +254,8 @@ impl ObjectStore for Client {
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let from = path.clone();
         let get = move |objects: &InMemory| at_once(objects.get_opts(&from, options));
-        let (result, fate) = self.request(Kind::Get, path, get).await?;
+        let (mut result, fate) = self.request(Kind::Get, path, get).await?;
+        result.meta = self.service.dated(result.meta);
         if fate != Fate::Truncated {
             return Ok(result);
         }
@@ -270,9 +296,11 @@ impl ObjectStore for Client {
                     let names = objects.list_with_offset(Some(&below), &after);
                     at_once(names.take(PAGE).try_collect::<Vec<_>>())
                 };
-                let (page, _) = client.request(Kind::List, &prefix, list).await?;
+                let (page, _): (Vec<ObjectMeta>, _) =
+                    client.request(Kind::List, &prefix, list).await?;
                 let more = (page.len() == PAGE).then(|| page[PAGE - 1].location.clone());
-                Ok::<_, Error>(Some((stream::iter(page).map(Ok), more)))
+                let dated = page.into_iter().map(|object| Ok(client.service.dated(object)));
+                Ok::<_, Error>(Some((stream::iter(dated.collect::<Vec<_>>()), more)))
             }
         });
         pages.try_flatten().boxed()
