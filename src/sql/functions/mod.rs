@@ -23,6 +23,7 @@ mod quantile;
 mod quantiles;
 mod sample_variance;
 mod skewness;
+mod spectrum;
 mod start_distance;
 mod statistics;
 mod stddev;
@@ -80,6 +81,7 @@ pub fn all() -> Vec<ScalarUDF> {
         quantile::udf(),
         quantiles::udf(),
         skewness::udf(),
+        spectrum::udf(),
         statistics::udf(),
         stddev::udf(),
         variance::udf(),
