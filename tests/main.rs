@@ -13,6 +13,7 @@ mod long;
 #[cfg(target_os = "linux")]
 mod memory;
 mod named_queries;
+mod networks;
 mod operations;
 mod races;
 mod requests;

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 
 use super::env_vars;
 use super::output::Output;
-use super::place::{Cloud, Place, PlaceAndTime};
+use super::place::{Cloud, DataFolder, Place, PlaceAndTime};
 use super::stdout::print;
 use crate::arch::Arch;
 use crate::error::{Error, Result};
@@ -50,6 +50,9 @@ pub(super) struct Features {
     #[command(flatten)]
     cloud: Cloud,
 
+    #[command(flatten)]
+    data: DataFolder,
+
     /// Read the store as it was after commit N
     #[arg(long, value_name = "N")]
     at: Option<u64>,
@@ -74,7 +77,7 @@ impl Features {
             clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit()
         };
         let place = PlaceAndTime { place: Place { store, cloud: self.cloud }, at: self.at };
-        let session = place.session().await?;
+        let session = place.session_with(&self.data).await?;
         let sql = query.sql(&session).await?;
         if self.show {
             return print(&format!("{sql}\n"));

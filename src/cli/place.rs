@@ -105,4 +105,11 @@ impl PlaceAndTime {
         features::register(&mut session);
         Ok(session)
     }
+
+    /// A session that can run stored networks on data sets.
+    pub(super) async fn session_with(&self, data: &DataFolder) -> Result<Session> {
+        let session = self.session().await?;
+        features::register_networks(&session, &data.dir);
+        Ok(session)
+    }
 }

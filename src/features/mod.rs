@@ -8,23 +8,30 @@
 //!
 //! The name of a set carries a version: what a name yields never changes.
 
+mod activations;
 mod call;
 mod epochs;
 mod global7;
 mod hsg_quintiles;
 mod hyper;
+mod images;
 mod learning_curve;
+mod margins;
+mod network;
 mod nfn_statnn;
 mod norms;
 mod query;
+mod responses;
 mod set;
 mod slots;
+mod spectral;
 mod statistics;
 mod trajectory;
 mod unterthiner;
 mod vector;
 mod weights;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use call::Call;
@@ -36,7 +43,7 @@ use crate::error::{Error, Result};
 use crate::sql::Session;
 
 /// Every feature set, in the order in which they are listed.
-pub fn all() -> [&'static dyn FeatureSet; 10] {
+pub fn all() -> [&'static dyn FeatureSet; 14] {
     [
         &unterthiner::SET,
         &nfn_statnn::SET,
@@ -44,10 +51,14 @@ pub fn all() -> [&'static dyn FeatureSet; 10] {
         &hsg_quintiles::WEIGHTS_ONLY,
         &global7::Global7,
         &norms::SET,
+        &spectral::SET,
+        &spectral::HALVED,
         &trajectory::Trajectory,
         &weights::Weights,
         &hyper::Hyper,
         &learning_curve::LearningCurve,
+        &activations::Activations,
+        &margins::Margins,
     ]
 }
 
@@ -65,5 +76,14 @@ pub fn by_name(name: &str) -> Result<&'static dyn FeatureSet> {
 pub fn register(session: &mut Session) {
     for set in all() {
         session.register(Arc::new(call::Function(set)));
+    }
+}
+
+/// Lets queries of `session` run stored networks on the data sets in `folder`:
+/// `network_accuracy`, `network_logits`, `network_activations` and `network_margins`, and
+/// with them the sets `activations_v1` and `margins_v1`.
+pub fn register_networks(session: &Session, folder: &Path) {
+    for function in network::functions(folder.to_owned()) {
+        session.register_function(function);
     }
 }

@@ -39,7 +39,7 @@ impl Query {
         let call = Call::new(set, session, &archs, number)?;
         let frame = set.frame(session, &call).await?;
         let columns = self.columns(set, &frame)?;
-        let states = self.states(&call.sql(set));
+        let states = self.states(&call.sql(set), &self.last_epochs(session).await?);
         self.expect_states(session, &states).await?;
         Ok(format!("SELECT f.model_id, f.epoch, {columns} {states} ORDER BY f.epoch, f.model_id"))
     }
@@ -104,8 +104,18 @@ impl Query {
         Ok(columns.join(", "))
     }
 
-    /// The chosen states of `call` in SQL, as `f`.
-    fn states(&self, call: &str) -> String {
+    /// The last epochs of all models, as a list in SQL; empty if they do not matter.
+    async fn last_epochs(&self, session: &Session) -> Result<String> {
+        if self.epochs != Epochs::Last {
+            return Ok(String::new());
+        }
+        let last = "SELECT DISTINCT arrow_cast(max(epoch), 'Utf8') FROM epochs GROUP BY model_id";
+        let epochs: Vec<String> = texts(session, last).await?.into_iter().flatten().collect();
+        Ok(epochs.join(", "))
+    }
+
+    /// The chosen states of `call` in SQL, as `f`; with what [`Self::last_epochs`] are.
+    fn states(&self, call: &str, last: &str) -> String {
         let mut states = format!("FROM {call} AS f");
         let mut conditions = Vec::new();
         match self.epochs {
@@ -113,6 +123,10 @@ impl Query {
             Epochs::Last => {
                 states += " JOIN (SELECT model_id, max(epoch) AS epoch FROM epochs GROUP BY model_id) AS l \
                            ON f.model_id = l.model_id AND f.epoch = l.epoch";
+                // The join alone would come after the features of all epochs.
+                if !last.is_empty() {
+                    conditions.push(format!("f.epoch IN ({last})"));
+                }
             }
             Epochs::Range(first, last) if first == last => {
                 conditions.push(format!("f.epoch = {first}"));

@@ -13,6 +13,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt};
@@ -76,6 +77,11 @@ impl Session {
     /// Lets queries call a table function.
     pub fn register(&mut self, function: Arc<dyn TableFunction>) {
         self.table_functions.push(function);
+    }
+
+    /// Lets queries call a function of a row.
+    pub fn register_function(&self, function: ScalarUDF) {
+        self.context.register_udf(function);
     }
 
     /// Answers one SQL query.
