@@ -1,5 +1,7 @@
 //! Feature sets over stores of one architecture and of two.
 
+use std::path::Path;
+
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Float64Type, Int64Type};
@@ -24,6 +26,7 @@ async fn two_archs() -> Session {
 async fn session(store: &Store) -> Session {
     let mut session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
     features::register(&mut session);
+    features::register_networks(&session, Path::new(""));
     session
 }
 
@@ -201,14 +204,20 @@ async fn dimensions_are_as_listed() {
     let session = session(&store).await;
     for set in features::all() {
         let listed = set.dimension(&Arch::by_name("cnn_s").unwrap());
-        let call =
-            if set.name().starts_with("learning") { "learning_curve_v1(3)" } else { set.name() };
+        let call = match set.name() {
+            "learning_curve_v1" => "learning_curve_v1(3)",
+            "activations_v1" => "activations_v1(10)",
+            "margins_v1" => "margins_v1(10)",
+            name => name,
+        };
         let batch = rows(&session, &query(call).sql(&session).await.unwrap()).await;
         let widths = batch.columns()[2..].iter().map(|column| {
             column.as_fixed_size_list_opt().map_or(1, |list| list.value_length() as usize)
         });
         match (set.name(), listed) {
             ("hyper", None) => assert_eq!(widths.sum::<usize>(), 6 + 2 + 1 + 2),
+            // The logits of 32 probes are one list.
+            ("activations_v1", Some(348)) => assert_eq!(widths.sum::<usize>(), 28 + 1),
             ("learning_curve_v1", Some(36)) => assert_eq!(widths.sum::<usize>(), 24),
             (name, listed) => assert_eq!(Some(widths.sum()), listed, "{name}"),
         }
