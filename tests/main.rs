@@ -8,11 +8,13 @@ mod cluster;
 mod compat;
 mod crash;
 mod faults;
+mod features;
 mod fixture;
 mod long;
 #[cfg(target_os = "linux")]
 mod memory;
 mod named_queries;
+mod networks;
 mod operations;
 mod races;
 mod requests;

@@ -67,6 +67,22 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// The name of a step from one hidden representation to the next: a convolution, a
+    /// linear layer, or a residual block.
+    pub fn step_name(&self) -> Option<&str> {
+        match self {
+            Self::Conv2d { name, .. } | Self::Linear { name, .. } => Some(name),
+            Self::Residual { name, .. } => Some(name),
+            Self::BatchNorm2d { .. }
+            | Self::MaxPool2d
+            | Self::GlobalAvgPool
+            | Self::Activation
+            | Self::Relu
+            | Self::Dropout
+            | Self::Flatten => None,
+        }
+    }
+
     /// The layer's own tensors in state-dict order: suffix of the name, shape,
     /// and kind. A residual block has none of its own.
     pub(super) fn tensors(&self) -> Vec<(String, Vec<usize>, TensorKind)> {

@@ -17,6 +17,7 @@ mod drop;
 mod duration;
 mod ending;
 mod env_vars;
+mod features;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod io_stats;
@@ -59,6 +60,7 @@ enum Command {
     Train(train::Train),
     Sql(sql::Sql),
     Query(query::Query),
+    Features(features::Features),
     Describe(describe::Describe),
     Datasets(datasets::Datasets),
     Log(log::Log),
@@ -105,6 +107,7 @@ fn run(command: Command) -> Result<()> {
             Command::Train(train) => train.run().await,
             Command::Sql(sql) => sql.run().await,
             Command::Query(query) => query.run().await,
+            Command::Features(features) => features.run().await,
             Command::Describe(describe) => describe.run().await,
             Command::Datasets(datasets) => datasets.run().await,
             Command::Log(log) => log.run().await,

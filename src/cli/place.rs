@@ -7,6 +7,7 @@ use clap::Args;
 use super::env_vars;
 use super::io_stats::IoStats;
 use crate::error::{Kind, Result};
+use crate::features;
 use crate::sql::Session;
 use crate::store::{CloudOptions, Location, Store};
 
@@ -100,6 +101,15 @@ impl PlaceAndTime {
             Some(version) => store.snapshot_at(version).await?,
             None => store.snapshot().await?,
         };
-        Session::new(&store, &snapshot).await
+        let mut session = Session::new(&store, &snapshot).await?;
+        features::register(&mut session);
+        Ok(session)
+    }
+
+    /// A session that can run stored networks on data sets.
+    pub(super) async fn session_with(&self, data: &DataFolder) -> Result<Session> {
+        let session = self.session().await?;
+        features::register_networks(&session, &data.dir);
+        Ok(session)
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::Output;
-use super::place::PlaceAndTime;
+use super::place::{DataFolder, PlaceAndTime};
 use crate::error::{Error, Result};
 
 /// Answer an SQL query over a store
@@ -29,13 +29,16 @@ pub(super) struct Sql {
     place: PlaceAndTime,
 
     #[command(flatten)]
+    data: DataFolder,
+
+    #[command(flatten)]
     output: Output,
 }
 
 impl Sql {
     pub(super) async fn run(self) -> Result<()> {
         let query = self.query()?;
-        let rows = self.place.session().await?.sql(&query).await?;
+        let rows = self.place.session_with(&self.data).await?.sql(&query).await?;
         self.output.write(rows).await
     }
 

@@ -21,9 +21,22 @@ pub(super) fn explain(error: DataFusionError, tables: &[String]) -> Error {
         DataFusionError::SQL(parser, _) => syntax(parser),
         DataFusionError::ResourcesExhausted(_) => Error::new(Kind::Unavailable, one_line(root))
             .with_hint("ask for fewer rows or columns at a time"),
+        DataFusionError::External(source) => match source.downcast_ref::<Error>() {
+            Some(ours) => repeated(ours),
+            None => storage(root).unwrap_or_else(|| semantic(root, position, tables)),
+        },
         _ => storage(root).unwrap_or_else(|| semantic(root, position, tables)),
     };
     explained.with_source(error)
+}
+
+/// What a function of ours says.
+fn repeated(error: &Error) -> Error {
+    let repeated = Error::new(error.kind(), error.to_string());
+    match error.hint() {
+        Some(hint) => repeated.with_hint(hint),
+        None => repeated,
+    }
 }
 
 /// What an error of reading the store means: a request that failed, or damage.

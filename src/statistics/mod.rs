@@ -1,5 +1,5 @@
 //! Statistics of a vector: what each one is, and how many are had for one scan
-//! and one sort.
+//! and one sort. And the spectrum of a vector that is a matrix.
 //!
 //! Owns the arithmetic; knows neither Arrow nor SQL nor where vectors come from.
 //! Everything is exact but for rounding in `f64`, and a vector has the same
@@ -12,9 +12,12 @@
 mod moments;
 mod network;
 mod order;
+mod power_law;
 mod select;
+mod spectrum;
 mod statistic;
 mod summary;
 
+pub(crate) use spectrum::{Spectra, Spectrum};
 pub(crate) use statistic::Statistic;
 pub(crate) use summary::Summary;

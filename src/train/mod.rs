@@ -17,6 +17,7 @@ mod population;
 mod progress;
 #[cfg(test)]
 mod promises;
+mod response;
 mod runner;
 mod schedule;
 mod state;
@@ -35,6 +36,7 @@ pub use kernel::{Isa, KernelEngine};
 pub use memory::Memory;
 pub use population::PopulationEngine;
 pub use progress::{Observer, Sink, Stop};
+pub use response::{Boundary, accuracy, boundaries, logits};
 pub use runner::Runner;
 pub use schedule::{Pace, Schedule};
 pub use state::{Metrics, State, Status, Trained};

@@ -23,10 +23,12 @@ mod quantile;
 mod quantiles;
 mod sample_variance;
 mod skewness;
+mod spectrum;
 mod start_distance;
 mod statistics;
 mod stddev;
 mod step_distance;
+mod turning_angle;
 mod variance;
 mod vector;
 
@@ -80,6 +82,7 @@ pub fn all() -> Vec<ScalarUDF> {
         quantile::udf(),
         quantiles::udf(),
         skewness::udf(),
+        spectrum::udf(),
         statistics::udf(),
         stddev::udf(),
         variance::udf(),
@@ -89,7 +92,7 @@ pub fn all() -> Vec<ScalarUDF> {
 
 /// Every function of the rows of a window, by name.
 pub fn windows() -> Vec<WindowUDF> {
-    vec![start_distance::udwf(), step_distance::udwf()]
+    vec![start_distance::udwf(), step_distance::udwf(), turning_angle::udwf()]
 }
 
 /// The statistic that a call computes, if it computes one, and of which vector.

@@ -22,6 +22,8 @@ const MOMENTUM: f64 = 0.1;
 pub(super) struct Statistics {
     mean: Vec<f64>,
     variance: Vec<f64>,
+    /// Whether they are those of the batch, and change with it.
+    of_batch: bool,
 }
 
 impl Statistics {
@@ -32,13 +34,13 @@ impl Statistics {
             bail!("cannot normalise {:?}: one value per channel has no variance", x.dims());
         }
         let [mean, variance] = per_channel(&x.apply_op1_no_bwd(&Moments)?)?;
-        Ok(Self { mean, variance })
+        Ok(Self { mean, variance, of_batch: true })
     }
 
     /// The running ones, `[C]` each.
     pub(super) fn running(mean: &Tensor, variance: &Tensor) -> Result<Self> {
         let values = |x: &Tensor| x.to_dtype(DType::F64)?.to_vec1::<f64>();
-        Ok(Self { mean: values(mean)?, variance: values(variance)? })
+        Ok(Self { mean: values(mean)?, variance: values(variance)?, of_batch: false })
     }
 
     /// Moves the running statistics towards those of a batch with `count` values
@@ -148,7 +150,7 @@ impl CustomOp1 for Moments {
 }
 
 /// `(x - mean) / √(variance + ε) * scale + shift`, and zero where that is negative
-/// if `relu`. In the backward pass the statistics are taken to be those of `x`.
+/// if `relu`.
 pub(super) struct BatchNorm {
     pub(super) statistics: Statistics,
     pub(super) relu: bool,
@@ -189,7 +191,7 @@ impl<T: Element> Channel<T> {
 
 impl BatchNorm {
     fn channels<T: Element>(&self, scale: &[T], shift: &[T]) -> impl Iterator<Item = Channel<T>> {
-        let Statistics { mean, variance } = &self.statistics;
+        let Statistics { mean, variance, .. } = &self.statistics;
         let statistics = mean.iter().zip(variance);
         let floor = if self.relu { T::zero() } else { T::from_f64(f64::NEG_INFINITY) };
         statistics.zip(scale.iter().zip(shift)).map(move |((mean, variance), (scale, shift))| {
@@ -237,7 +239,11 @@ impl CustomOp3 for BatchNorm {
         let gradient = gradient.contiguous()?;
         let parameters = Tensor::stack(&[scale, shift], 0)?;
         let sums = x.apply_op3_no_bwd(&gradient, &parameters, &ParameterGradients(self))?;
-        let input = InputGradient { forward: self, sums: per_channel(&sums)? };
+        let mut through_statistics = per_channel(&sums)?;
+        if !self.statistics.of_batch {
+            through_statistics.iter_mut().for_each(|sums| sums.fill(0.0));
+        }
+        let input = InputGradient { forward: self, sums: through_statistics };
         let input = x.apply_op3_no_bwd(&gradient, &parameters, &input)?;
         Ok((Some(input), Some(sums.get(0)?), Some(sums.get(1)?)))
     }
@@ -278,7 +284,8 @@ impl CustomOp3 for ParameterGradients<'_> {
     }
 }
 
-/// The gradient of the input, from the same and the gradients of scale and shift.
+/// The gradient of the input, from the same and the gradients of scale and shift, zeros
+/// if the statistics do not depend on the input.
 struct InputGradient<'a> {
     forward: &'a BatchNorm,
     sums: [Vec<f64>; 2],

@@ -36,7 +36,7 @@ pub(in crate::train) fn labels(n: usize) -> Vec<u32> {
     (0..n).map(|i| ((value(LABELS, i) + 1.0) / 2.0 * 10.0) as u32).collect()
 }
 
-fn split(arch: &Arch, images: usize) -> Split {
+pub(in crate::train) fn split(arch: &Arch, images: usize) -> Split {
     let size: usize = arch.input().iter().product();
     let pixels = (0..images * size).map(|i| value(IMAGES, i) as f32);
     Split { images: pixels.collect(), labels: labels(images) }
@@ -96,6 +96,7 @@ pub(in crate::train) fn go_on() -> crate::Result<()> {
 /// The cases of one kind of fixture.
 pub(in crate::train) fn cases<T: DeserializeOwned>(kind: &str) -> Vec<T> {
     let text = match kind {
+        "boundaries" => include_str!("../../../tests/fixtures/gradients/boundaries.json"),
         "cross_entropy" => include_str!("../../../tests/fixtures/gradients/cross_entropy.json"),
         "layers" => include_str!("../../../tests/fixtures/gradients/layers.json"),
         "networks" => include_str!("../../../tests/fixtures/gradients/networks.json"),

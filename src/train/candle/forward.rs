@@ -29,6 +29,8 @@ pub(super) struct Forward<'a, 'n> {
     tensors: &'a [Var],
     /// In training: dropout, and batches normalised by their own statistics.
     noise: Option<Noise<'n>>,
+    /// Whether the gradient of the images is wanted.
+    image_gradient: bool,
 }
 
 impl<'a, 'n> Forward<'a, 'n> {
@@ -39,7 +41,12 @@ impl<'a, 'n> Forward<'a, 'n> {
         tensors: &'a [Var],
         noise: Option<Noise<'n>>,
     ) -> Self {
-        Self { activation, tensors, noise }
+        Self { activation, tensors, noise, image_gradient: false }
+    }
+
+    /// The same, to go back to the images.
+    pub(super) fn with_image_gradient(self) -> Self {
+        Self { image_gradient: true, ..self }
     }
 
     /// The logits `[N, classes]` of `images` `[C, N, H, W]`.
@@ -71,8 +78,11 @@ impl<'a, 'n> Forward<'a, 'n> {
         images: bool,
     ) -> Result<Tensor> {
         let mut layers = layers.iter().peekable();
-        let mut input_gradient = !images;
+        let mut input_gradient = !images || self.image_gradient;
         while let Some(layer) = layers.next() {
+            if images && layer.step_name().is_some() {
+                tape.mark();
+            }
             x = match layer {
                 Layer::Conv2d { stride, padding, bias, .. } => {
                     let (stride, padding) = (*stride, *padding);

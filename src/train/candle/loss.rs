@@ -39,7 +39,7 @@ pub(super) fn correct(logits: &Tensor, labels: &[u32]) -> Result<usize> {
 
 /// Index of the first maximum; NaN counts as the largest value, as in PyTorch,
 /// so that an image whose logits are all NaN is taken for class 0.
-fn argmax(logits: &[f64]) -> usize {
+pub(in crate::train) fn argmax(logits: &[f64]) -> usize {
     let mut best = 0;
     for (at, logit) in logits.iter().enumerate() {
         if !logits[best].is_nan() && (*logit > logits[best] || logit.is_nan()) {

@@ -29,6 +29,7 @@ mod optimizer;
 mod patches;
 mod pool;
 mod residual;
+mod response;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,9 @@ mod workspace;
 
 use candle_core::DType;
 
+pub(super) use self::loss::argmax;
 use self::network::CandleNetwork;
+pub(super) use self::response::Response;
 use super::{Engine, Network};
 use crate::arch::Arch;
 use crate::dataset::Dataset;

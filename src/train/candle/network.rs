@@ -18,7 +18,7 @@ use crate::zoo::Hyper;
 
 /// Images per batch of an evaluation: enough to spread what an operation costs
 /// however small it is, few enough for activations to stay in the cache.
-const EVALUATION_BATCH: usize = 16;
+pub(super) const EVALUATION_BATCH: usize = 16;
 
 /// A network with its optimiser, in `f32` or, to be compared with a reference,
 /// in `f64`.
@@ -124,7 +124,7 @@ fn parameters<'a>(layout: &Layout, tensors: &'a [Var]) -> impl Iterator<Item = &
 }
 
 /// `weights` as one variable per tensor of the `layout`.
-fn variables(layout: &Layout, weights: &[f32], dtype: DType) -> Result<Vec<Var>> {
+pub(super) fn variables(layout: &Layout, weights: &[f32], dtype: DType) -> Result<Vec<Var>> {
     if weights.len() != layout.size() {
         return Err(Error::internal(format!(
             "{} weights for a state of {}",

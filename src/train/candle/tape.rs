@@ -6,7 +6,7 @@
 //! model of its own.
 
 use candle_core::backprop::GradStore;
-use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor, bail};
 
 use super::residual;
 
@@ -15,6 +15,8 @@ use super::residual;
 pub(super) struct Tape {
     recording: bool,
     steps: Vec<Step>,
+    /// Numbers of marked steps, ascending.
+    marks: Vec<usize>,
 }
 
 struct Step {
@@ -33,18 +35,23 @@ enum Operation {
 impl Tape {
     /// A tape that keeps what [`Self::backward`] needs.
     pub(super) fn recording() -> Self {
-        Self { recording: true, steps: Vec::new() }
+        Self { recording: true, steps: Vec::new(), marks: Vec::new() }
     }
 
     /// A tape that keeps nothing.
     pub(super) fn off() -> Self {
-        Self { recording: false, steps: Vec::new() }
+        Self { recording: false, steps: Vec::new(), marks: Vec::new() }
     }
 
     /// An empty tape that records if this one does: for a part of the pass that is
     /// no chain.
     pub(super) fn branch(&self) -> Self {
-        Self { recording: self.recording, steps: Vec::new() }
+        Self { recording: self.recording, steps: Vec::new(), marks: Vec::new() }
+    }
+
+    /// Marks the next step, for [`Self::input_gradients`].
+    pub(super) fn mark(&mut self) {
+        self.marks.push(self.steps.len());
     }
 
     fn record(&mut self, operation: Operation, input: Tensor, output: &Tensor) {
@@ -117,6 +124,27 @@ impl Tape {
         let mut gradients = GradStore::default();
         self.reverse(gradient, &mut gradients)?;
         Ok(gradients)
+    }
+
+    /// The inputs of the marked steps with their gradients, first to last, given that of
+    /// the last output.
+    pub(super) fn input_gradients(mut self, gradient: Tensor) -> Result<Vec<(Tensor, Tensor)>> {
+        let mut found = Vec::with_capacity(self.marks.len());
+        let mut above = gradient;
+        while let Some(mark) = self.marks.pop() {
+            let steps = self.steps.split_off(mark);
+            let Some(input) = steps.first().map(|step| step.input.clone()) else {
+                bail!("a marked step was not recorded")
+            };
+            let tail = Self { recording: true, steps, marks: Vec::new() };
+            let Some(below) = tail.reverse(above, &mut GradStore::default())? else {
+                bail!("an operation has no gradient of its input")
+            };
+            found.push((input, below.clone()));
+            above = below;
+        }
+        found.reverse();
+        Ok(found)
     }
 
     /// The gradient of the first input; those of parameters go to `gradients`.

@@ -50,6 +50,7 @@ mod tests;
 
 pub(crate) use denormals::FlushToZero;
 pub use isa::Isa;
+pub(super) use network::logits;
 
 use self::network::KernelNetwork;
 use self::plan::Plan;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::train::augment::append_augmented;
 use crate::train::engine::check_images;
 use crate::train::{Draws, Memory, Metrics, Network, Stream};
-use crate::zoo::Hyper;
+use crate::zoo::{Activation, Hyper};
 
 /// Images side by side in an evaluation: whole vectors of any width.
 const EVALUATION_BATCH: usize = 16;
@@ -189,6 +189,52 @@ impl Kernel for Evaluation<'_> {
             self.workspace.evaluate::<L>(parameters, split, indices, labels, &mut tally);
         }
         tally
+    }
+}
+
+/// The logits `[N, classes]` that a network with these `weights` gives to the images of
+/// `split`; `None` if the kernels do not know the architecture, or if weights, images and
+/// labels are not such as it takes.
+pub(in crate::train) fn logits(
+    isa: Isa,
+    arch: &Arch,
+    activation: Activation,
+    weights: &[f32],
+    split: &Split,
+) -> Option<Vec<f32>> {
+    let plan = Plan::new(arch, EVALUATION_BATCH)?;
+    let n = arch.layout().size();
+    if weights.len() != n || check_split(split, arch).is_err() {
+        return None;
+    }
+    let mut parameters = Buffer::new(n);
+    parameters[..n].copy_from_slice(weights);
+    let workspace = Workspace::new(plan, activation, false);
+    let responses =
+        Responses { parameters: &parameters, split, workspace, classes: arch.classes() };
+    // SAFETY: weights, images and labels fit the architecture, as was just checked.
+    Some(unsafe { isa.run(responses) })
+}
+
+/// The logits of a split.
+struct Responses<'n> {
+    parameters: &'n [f32],
+    split: &'n Split,
+    workspace: Workspace,
+    classes: usize,
+}
+
+impl Kernel for Responses<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(mut self) -> Vec<f32> {
+        let mut logits = Vec::with_capacity(self.split.len() * self.classes);
+        let images: Vec<u32> = (0..self.split.len() as u32).collect();
+        for indices in images.chunks(EVALUATION_BATCH) {
+            self.workspace.logits::<L>(self.parameters, self.split, indices, &mut logits);
+        }
+        logits
     }
 }
 

@@ -6,7 +6,7 @@ use super::convolution::{self, Results, Window};
 use super::dropout::Dropout;
 use super::gather;
 use super::gradient::{self, Rows};
-use super::lanes::{Lanes, WIDEST};
+use super::lanes::{Lanes, WIDEST, get};
 use super::loss::{Tally, cross_entropy, first_of};
 use super::plan::{Block, Plan};
 use super::pool;
@@ -159,10 +159,39 @@ impl Workspace {
         labels: &[u32],
         tally: &mut Tally,
     ) {
+        self.show::<L>(parameters, split, indices);
+        self.loss::<L, false>(labels, 1.0, tally);
+    }
+
+    /// Appends the logits `[N, classes]` of the images of `split` at `indices`, at most a
+    /// batch of them.
+    ///
+    /// # Safety
+    /// As for [`Workspace::evaluate`].
+    #[inline(always)]
+    pub(super) unsafe fn logits<L: Lanes>(
+        &mut self,
+        parameters: &[f32],
+        split: &Split,
+        indices: &[u32],
+        logits: &mut Vec<f32>,
+    ) {
+        self.show::<L>(parameters, split, indices);
+        let last = self.plan.blocks.len() - 1;
+        let (grid, output) = (&self.plan.blocks[last].output, &self.blocks[last].output);
+        for image in 0..indices.len() {
+            for class in 0..grid.channels {
+                logits.push(get(output, grid.row(class, 0) + image));
+            }
+        }
+    }
+
+    /// Takes the images of `split` at `indices` through the network.
+    #[inline(always)]
+    unsafe fn show<L: Lanes>(&mut self, parameters: &[f32], split: &Split, indices: &[u32]) {
         let first = &self.plan.blocks[0];
         gather::images::<L>(&split.images, indices, &first.input, &mut self.blocks[0].input);
         self.forward::<L, false>(parameters, &mut [], &[]);
-        self.loss::<L, false>(labels, 1.0, tally);
     }
 
     /// Adds the gradient of a group of images; or sets it, if the group is fresh.

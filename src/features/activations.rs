@@ -1,0 +1,144 @@
+//! `activations_v1`.
+
+use async_trait::async_trait;
+
+use super::call::Call;
+use super::responses::{self, PROBES};
+use super::set::{FeatureSet, Frame, Parameter};
+use crate::arch::Arch;
+use crate::error::Result;
+use crate::sql::Session;
+use crate::statistics::{Statistic, Summary};
+
+/// What a network answers to images of the training part of its own data set, without
+/// their labels. Of logits `z` with `p = softmax(z)`, over the images:
+///
+/// * `logit0.mean`, `logit0.stddev` (ddof 0), …: of each class,
+/// * `lead.q0`, `lead.q25`, … `lead.q100`: quantiles of the largest logit less the second,
+/// * `confidence` the mean of the largest `p`, `entropy` the mean of `-Σ p ln p`,
+/// * `variety` the entropy of the mean `p`: `ln classes` if all are predicted alike,
+/// * `probes` the logits of the first 32 images, image by image.
+pub(super) struct Activations;
+
+const LEADS: [(&str, f64); 5] =
+    [("q0", 0.0), ("q25", 0.25), ("q50", 0.5), ("q75", 0.75), ("q100", 1.0)];
+
+#[async_trait]
+impl FeatureSet for Activations {
+    fn name(&self) -> &'static str {
+        "activations_v1"
+    }
+
+    fn about(&self) -> &'static str {
+        "statistics of the logits on training images, and the logits of 32 of them"
+    }
+
+    fn source(&self) -> &'static str {
+        "zoolake; probe responses as in Kahana et al. 2024, ProbeGen, arXiv 2410.10811, on images"
+    }
+
+    fn dimension(&self, arch: &Arch) -> Option<usize> {
+        let classes = arch.classes();
+        Some(names(classes).len() + PROBES * classes)
+    }
+
+    fn parameter(&self) -> Option<Parameter> {
+        Some(responses::IMAGES)
+    }
+
+    async fn frame(&self, _session: &Session, call: &Call) -> Result<Frame> {
+        responses::frame(self.name(), call, "network_activations", true, |arch| {
+            names(arch.classes()).into_iter().map(|name| (name, None)).collect()
+        })
+    }
+}
+
+/// Names of the numbers of [`statistics`].
+fn names(classes: usize) -> Vec<String> {
+    let logits = (0..classes)
+        .flat_map(|class| ["mean", "stddev"].map(|name| format!("logit{class}.{name}")));
+    let leads = LEADS.map(|(name, _)| format!("lead.{name}"));
+    let rest = ["confidence", "entropy", "variety"].map(str::to_owned);
+    logits.chain(leads).chain(rest).collect()
+}
+
+/// The features of logits `[N, classes]` but for the probes.
+pub(super) fn statistics(logits: &[f32], classes: usize) -> Vec<Option<f64>> {
+    let moments = Summary::new(&[Statistic::Mean, Statistic::Deviation]);
+    let column = |class: usize| -> Vec<f32> {
+        logits.iter().skip(class).step_by(classes).copied().collect()
+    };
+    let columns: Vec<Vec<f32>> = (0..classes).map(column).collect();
+    let of_classes = moments.columns(columns.iter().map(|column| Some(column.as_slice())));
+    let mut found: Vec<Option<f64>> =
+        (0..classes).flat_map(|class| of_classes.iter().map(move |column| column[class])).collect();
+    let rows: Vec<Row> = logits.chunks_exact(classes).map(Row::of).collect();
+    let leads: Vec<f32> = rows.iter().map(|row| row.lead).collect();
+    let quantiles = LEADS.map(|(_, fraction)| Statistic::Quantile(fraction));
+    let leads = Summary::new(&quantiles).columns([Some(leads.as_slice())].into_iter());
+    found.extend(leads.into_iter().flatten());
+    let mean =
+        |number: &dyn Fn(&Row) -> f64| rows.iter().map(number).sum::<f64>() / rows.len() as f64;
+    let shares = (0..classes).map(|class| mean(&|row| row.shares[class]));
+    let variety = entropy(shares);
+    found.extend([
+        Some(mean(&|row| row.shares.iter().copied().fold(0.0, f64::max))),
+        Some(mean(&|row| entropy(row.shares.iter().copied()))),
+        Some(variety),
+    ]);
+    found
+}
+
+/// The logits of an image.
+struct Row {
+    /// The largest less the second.
+    lead: f32,
+    /// Their softmax.
+    shares: Vec<f64>,
+}
+
+impl Row {
+    fn of(logits: &[f32]) -> Self {
+        let mut sorted = logits.to_vec();
+        // NaN first, so that it is not hidden.
+        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+        let lead = if let [first, second, ..] = sorted[..] { first - second } else { 0.0 };
+        let largest = sorted.first().map_or(0.0, |largest| f64::from(*largest));
+        let powers: Vec<f64> =
+            logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        Self { lead, shares: powers.into_iter().map(|power| power / sum).collect() }
+    }
+}
+
+/// In nats; a share of 0 adds nothing.
+fn entropy(shares: impl Iterator<Item = f64>) -> f64 {
+    shares.map(|share| if share == 0.0 { 0.0 } else { -share * share.ln() }).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two images of two classes: softmax of (ln 3, 0) is (3/4, 1/4).
+    #[test]
+    fn of_two_images_by_hand() {
+        let three = 3.0_f64.ln();
+        let found = statistics(&[three as f32, 0.0, 0.0, three as f32], 2);
+        let half = three / 2.0;
+        let own = -(0.75 * 0.75_f64.ln() + 0.25 * 0.25_f64.ln());
+        let of_class = [half, half, half, half];
+        let expected = [&of_class[..], &[three; 5], &[0.75, own, 2.0_f64.ln()]].concat();
+        assert_eq!(found.len(), names(2).len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found.unwrap() - expected).abs() < 1e-7, "{found:?} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_diverged_network_has_nan() {
+        let found = statistics(&[f32::NAN, 1.0, 2.0, 3.0], 2);
+        assert!(found[0].unwrap().is_nan() && found[4].unwrap().is_nan());
+        assert!(found.last().unwrap().unwrap().is_nan());
+    }
+}

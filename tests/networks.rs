@@ -1,0 +1,85 @@
+//! Running stored networks on images.
+
+use std::path::Path;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Float32Type, Float64Type};
+use zoolake::features::{self, Epochs, Query};
+use zoolake::sql::Session;
+use zoolake::store::Store;
+use zoolake::zoo::Zoo;
+
+use crate::fixture::{new_place, small_spec, train};
+
+/// A session over three models, each with its states before and after an epoch.
+async fn session() -> Session {
+    let zoo = Zoo::from_toml(&small_spec("networks", 3)).unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    store.writer().await.unwrap().commit(&train(&zoo, 2), "train").await.unwrap();
+    let mut session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    features::register(&mut session);
+    features::register_networks(&session, Path::new(""));
+    session
+}
+
+/// Another engine trained them, so one image may fall on the other side.
+#[tokio::test]
+async fn accuracy_on_all_test_images_is_the_stored_one() {
+    let session = session().await;
+    let images = zoolake::dataset::load("digits", [1, 28, 28], None).unwrap().test.len();
+    let sql = format!(
+        "SELECT network_accuracy(weights, arch, activation, dataset, 'test', {images}), test_acc
+         FROM vectors_cnn_s v JOIN states s ON s.model_id = v.model_id AND s.epoch = v.epoch"
+    );
+    let mut states = 0;
+    for batch in session.sql(&sql).await.unwrap().collect().await.unwrap() {
+        let columns = [0, 1].map(|column| batch.column(column).as_primitive::<Float64Type>());
+        for (found, stored) in columns[0].iter().zip(columns[1]) {
+            let difference = found.unwrap() - stored.unwrap();
+            assert!(difference.abs() < 1.5 / images as f64, "{found:?} {stored:?}");
+            states += 1;
+        }
+    }
+    assert_eq!(states, 6);
+}
+
+#[tokio::test]
+async fn feature_sets_of_networks() {
+    let session = session().await;
+    let query = |set: &str| Query { set: set.into(), epochs: Epochs::Last, ..Query::default() };
+    for (set, columns) in [("activations_v1(40)", 2 + 28 + 1), ("margins_v1(20)", 2 + 25)] {
+        let sql = query(set).sql(&session).await.unwrap();
+        let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
+        assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 3, "{set}");
+        for batch in &batches {
+            assert_eq!(batch.num_columns(), columns, "{set}");
+            for column in batch.columns() {
+                assert_eq!(column.null_count(), 0, "{set}");
+            }
+        }
+        let Some(probes) = batches[0].column_by_name("probes") else { continue };
+        let probes = probes.as_list::<i32>().value(0);
+        assert_eq!(probes.as_primitive::<Float32Type>().len(), 32 * 10);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_said() {
+    let session = session().await;
+    let ask = async |call: &str| {
+        let sql = format!("SELECT {call} FROM vectors_cnn_s");
+        let rows = match session.sql(&sql).await {
+            Ok(rows) => rows.collect().await,
+            Err(error) => Err(error),
+        };
+        rows.unwrap_err().to_string()
+    };
+    let error = ask("network_logits(weights, 'cnn_s', 'tanh', 'digits', 'train', 1000000)").await;
+    assert!(error.starts_with("`1000000` images of data set `digits`: expected 1 to "), "{error}");
+    let error = ask("network_logits(weights, 'cnn_m', 'tanh', 'digits', 'train', 5)").await;
+    assert_eq!(error, "a state of `cnn_m` has 10853 values, and not `2464`");
+    let error = ask("network_logits(weights, 'cnn_s', 'tanh', 'digits', 'all', 5)").await;
+    assert!(error.starts_with("unknown part of a data set `all`: expected one of"), "{error}");
+    let error = ask("network_accuracy(weights, 'cnn_s', 'tanh', 'mnist', 'test', 5)").await;
+    assert!(error.starts_with("data set `mnist`: found no "), "{error}");
+}
