@@ -27,7 +27,7 @@
 //! ```
 //!
 //! The modules stand in the order in which data flows; none imports one to its
-//! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `cli`.
+//! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `predict`, `cli`.
 //! `ARCHITECTURE.md` is the map.
 
 pub mod arch;
@@ -35,6 +35,7 @@ pub mod cli;
 pub mod dataset;
 mod disk;
 pub mod error;
+pub mod predict;
 mod random;
 pub mod scan;
 pub mod sql;

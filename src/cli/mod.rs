@@ -4,6 +4,7 @@
 //! 0 done, 1 failed, 2 wrong usage, 75 interrupted but resumable. The rest of
 //! the library never prints.
 
+mod benchmark;
 mod checkpoint;
 mod compact;
 mod copy;
@@ -23,12 +24,14 @@ mod io_stats;
 mod log;
 mod output;
 mod place;
+mod predict;
 mod progress;
 mod query;
 mod shard;
 mod signal;
 mod sql;
 mod stdout;
+mod study;
 mod train;
 mod vacuum;
 mod verify;
@@ -60,6 +63,8 @@ enum Command {
     Sql(sql::Sql),
     Query(query::Query),
     Describe(describe::Describe),
+    Predict(predict::Predict),
+    Benchmark(benchmark::Benchmark),
     Datasets(datasets::Datasets),
     Log(log::Log),
     Verify(verify::Verify),
@@ -106,6 +111,8 @@ fn run(command: Command) -> Result<()> {
             Command::Sql(sql) => sql.run().await,
             Command::Query(query) => query.run().await,
             Command::Describe(describe) => describe.run().await,
+            Command::Predict(predict) => predict.run().await,
+            Command::Benchmark(benchmark) => benchmark.run().await,
             Command::Datasets(datasets) => datasets.run().await,
             Command::Log(log) => log.run().await,
             Command::Verify(verify) => verify.run().await,
