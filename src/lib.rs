@@ -35,6 +35,7 @@ pub mod cli;
 pub mod dataset;
 mod disk;
 pub mod error;
+pub mod features;
 pub mod predict;
 mod random;
 pub mod scan;

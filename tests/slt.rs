@@ -52,7 +52,8 @@ fn texts(batch: &RecordBatch) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn scripts() {
     let store = synthetic_store().await;
-    let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    let mut session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    zoolake::features::register(&mut session);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -18,6 +18,7 @@ mod drop;
 mod duration;
 mod ending;
 mod env_vars;
+mod features;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod io_stats;
@@ -62,6 +63,7 @@ enum Command {
     Train(train::Train),
     Sql(sql::Sql),
     Query(query::Query),
+    Features(features::Features),
     Describe(describe::Describe),
     Predict(predict::Predict),
     Benchmark(benchmark::Benchmark),
@@ -110,6 +112,7 @@ fn run(command: Command) -> Result<()> {
             Command::Train(train) => train.run().await,
             Command::Sql(sql) => sql.run().await,
             Command::Query(query) => query.run().await,
+            Command::Features(features) => features.run().await,
             Command::Describe(describe) => describe.run().await,
             Command::Predict(predict) => predict.run().await,
             Command::Benchmark(benchmark) => benchmark.run().await,

@@ -7,6 +7,7 @@ use clap::Args;
 use super::env_vars;
 use super::io_stats::IoStats;
 use crate::error::{Kind, Result};
+use crate::features;
 use crate::sql::Session;
 use crate::store::{CloudOptions, Location, Store};
 
@@ -100,6 +101,8 @@ impl PlaceAndTime {
             Some(version) => store.snapshot_at(version).await?,
             None => store.snapshot().await?,
         };
-        Session::new(&store, &snapshot).await
+        let mut session = Session::new(&store, &snapshot).await?;
+        features::register(&mut session);
+        Ok(session)
     }
 }

@@ -12,6 +12,7 @@ use super::output::Output;
 use super::place::PlaceAndTime;
 use super::progress::note;
 use crate::error::{Error, Kind, Result};
+use crate::features::Epochs;
 use crate::predict::{
     Experiment, Findings, Metric, Outcome, Predictor, Protocol, Run, Selection, Splitting, figure,
 };
@@ -29,10 +30,10 @@ pub(super) struct Study {
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     predictor: Vec<String>,
 
-    /// Which epochs: `all`, `last`, a number, or a range such as `1..10` [default: those of the
+    /// Which epochs: `all`, `last`, a number, or a range such as `21..25` [default: those of the
     /// protocol]
     #[arg(long, value_name = "EPOCHS")]
-    epoch: Option<String>,
+    epoch: Option<Epochs>,
 
     /// The part of each model: a CSV file with lines `model_id,part`, where a part is `train`,
     /// `validation` or `test`
@@ -78,7 +79,7 @@ impl Study {
         Selection {
             zoos: zoos.to_vec(),
             test_zoos: test_zoos.to_vec(),
-            epochs: self.epoch.clone().unwrap_or_else(|| protocol.epochs().to_owned()),
+            epochs: self.epoch.unwrap_or_else(|| protocol.epochs()),
             filter: filter.map(str::to_owned),
         }
     }

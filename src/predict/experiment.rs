@@ -155,7 +155,7 @@ impl Experiment {
             }
             seen.push(set);
             watch(&format!("features `{set}`"));
-            let matrix = self.load(session, &states, set).await?;
+            let matrix = states.features(session, &self.selection, set).await?;
             let is_comparator = !self.features.iter().any(|asked| asked == set);
             let common = Features::new(matrix);
             for ((target, split), outcomes) in states.targets.iter().zip(&splits).zip(&mut outcomes)
@@ -179,12 +179,6 @@ impl Experiment {
     fn task<'a>(&self, features: &'a Features, target: &'a Target, split: &'a Split) -> Task<'a> {
         let unscaled = self.protocol.is_unscaled();
         Task { features, target, split, seed: self.seed, unscaled }
-    }
-
-    /// Features of the states, in their order.
-    async fn load(&self, session: &Session, states: &States, set: &str) -> Result<Matrix> {
-        let rows = super::states::features(session, states, &self.selection, set).await?;
-        states.collect(set, rows).await
     }
 
     fn judge(

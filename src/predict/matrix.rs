@@ -61,14 +61,6 @@ impl Matrix {
         rows.iter().map(move |&row| self.values[row * columns + column])
     }
 
-    /// The matrix whose columns are those of `parts`, one after the other.
-    pub(super) fn beside(parts: &[Self]) -> Result<Self> {
-        let rows = parts.first().map_or(0, Self::rows);
-        let names = parts.iter().flat_map(|part| part.names.iter().cloned()).collect();
-        let values = (0..rows).flat_map(|row| parts.iter().flat_map(move |part| part.row(row)));
-        Self::new(names, rows, values.copied().collect())
-    }
-
     /// The same without the columns that `is_left_out` names.
     pub(super) fn without(self, is_left_out: impl Fn(&str) -> bool) -> Self {
         let stays: Vec<bool> = self.names.iter().map(|name| !is_left_out(name)).collect();

@@ -2,6 +2,7 @@
 
 use super::split::Splitting;
 use crate::error::{Error, Result};
+use crate::features::Epochs;
 
 /// What states, split and predictors a prediction uses unless it is told otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +52,11 @@ impl Protocol {
         }
     }
 
-    /// Which epochs it is about: all, or the last one of each model.
-    pub fn epochs(self) -> &'static str {
+    /// Which epochs it is about.
+    pub fn epochs(self) -> Epochs {
         match self {
-            Self::Standard | Self::ModelzoosV1 => "all",
-            Self::UnterthinerV1 | Self::NfnV1 => "last",
+            Self::Standard | Self::ModelzoosV1 => Epochs::All,
+            Self::UnterthinerV1 | Self::NfnV1 => Epochs::Last,
         }
     }
 

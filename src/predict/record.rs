@@ -65,7 +65,7 @@ impl Run {
                 "seed" => counts(&|_| experiment.seed),
                 "zoos" => same(&zoos),
                 "test_zoos" => given(Some(&test_zoos)),
-                "epochs" => same(&selection.epochs),
+                "epochs" => same(&selection.epochs.to_string()),
                 "filter" => given(selection.filter.as_deref()),
                 "target" => texts(|row| Some(row.outcome.target.clone())),
                 "features" => texts(|row| Some(row.outcome.features.clone())),

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use super::matrix::{Collector, Matrix};
 use super::target::Target;
 use crate::error::{Error, Result};
-use crate::sql::{Rows, Session};
+use crate::features::{Epochs, Query};
+use crate::sql::Session;
 
 /// Columns of `states` that name a model rather than describe it.
 const NAMES: [&str; 4] = ["model_id", "name", "parent_id", "extra"];
@@ -21,8 +22,8 @@ pub struct Selection {
     pub zoos: Vec<String>,
     /// Zoos that are the test part; they are selected too.
     pub test_zoos: Vec<String>,
-    /// Of which epochs: `all`, `last`, a number, or a range `A..B` with both ends.
-    pub epochs: String,
+    /// Of which epochs.
+    pub epochs: Epochs,
     /// Only those for which this SQL condition on columns of `states` holds.
     pub filter: Option<String>,
 }
@@ -38,15 +39,15 @@ impl Selection {
     }
 
     /// The condition in SQL.
-    fn condition(&self) -> Result<String> {
-        let mut all = vec![epochs(&self.epochs)?];
+    fn condition(&self) -> String {
+        let mut all = vec![condition_on(self.epochs)];
         let zoos = self.all_zoos();
         if !zoos.is_empty() {
             let quoted = zoos.iter().map(|zoo| format!("'{}'", zoo.replace('\'', "''")));
             all.push(format!("zoo IN ({})", quoted.collect::<Vec<_>>().join(", ")));
         }
         all.extend(self.filter.as_ref().map(|filter| format!("({filter})")));
-        Ok(all.join(" AND "))
+        all.join(" AND ")
     }
 }
 
@@ -87,14 +88,14 @@ impl States {
         let sql = format!(
             "SELECT model_id, epoch, zoo, arch{} FROM states WHERE {} ORDER BY model_id, epoch",
             columns.collect::<String>(),
-            selection.condition()?
+            selection.condition()
         );
         let rows = session.sql(&sql).await?;
         let schema = rows.schema();
         let batch = concat_batches(&schema, &rows.collect().await?)
             .map_err(|error| Error::internal("states do not fit together").with_source(error))?;
         if batch.num_rows() == 0 {
-            let message = format!("no state is selected by `{}`", selection.condition()?);
+            let message = format!("no state is selected by `{}`", selection.condition());
             return Err(
                 Error::invalid(message).with_hint("`zoolake query zoos` lists what the store has")
             );
@@ -130,7 +131,7 @@ impl States {
         check_zoos(session, selection).await?;
         let counts = targets.iter().map(|name| format!("count(DISTINCT \"{name}\")"));
         let counts = counts.collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT {counts} FROM states WHERE {}", selection.condition()?);
+        let sql = format!("SELECT {counts} FROM states WHERE {}", selection.condition());
         let batches = session.sql(&sql).await?.collect().await?;
         let varies = |index: usize| -> Result<bool> {
             let counts = batches.iter().map(|batch| integers(batch, index));
@@ -143,9 +144,25 @@ impl States {
         Ok((varying, constant))
     }
 
-    /// Features called `set` of these states, from rows of `model_id`, `epoch` and features,
-    /// in any order and of other states too.
-    pub(super) async fn collect(&self, set: &str, mut rows: Rows) -> Result<Matrix> {
+    /// The features `set` of these states, which are those of `selection`. If they are of
+    /// several architectures, these have a common frame.
+    ///
+    /// # Errors
+    /// As of [`Query::sql`]; `Invalid` if states have no such features.
+    pub(super) async fn features(
+        &self,
+        session: &Session,
+        selection: &Selection,
+        set: &str,
+    ) -> Result<Matrix> {
+        let query = Query {
+            set: set.to_owned(),
+            archs: self.archs.clone(),
+            zoos: selection.all_zoos(),
+            epochs: selection.epochs,
+            tensors: Vec::new(),
+        };
+        let mut rows = session.sql(&query.sql(session).await?).await?;
         let mut collector = Collector::new(set, &self.places);
         while let Some(batch) = rows.next().await? {
             collector.add(&batch)?;
@@ -192,21 +209,11 @@ async fn check_zoos(session: &Session, selection: &Selection) -> Result<()> {
 }
 
 /// Epochs as a condition in SQL.
-fn epochs(text: &str) -> Result<String> {
-    let wrong = || {
-        Error::invalid(format!(
-            "epochs `{text}`: expected `all`, `last`, a number such as `50`, or a range such as `1..10`"
-        ))
-    };
-    let number = |text: &str| text.parse::<u32>().map_err(|_| wrong());
-    match (text, text.split_once("..")) {
-        ("all", _) => Ok("true".to_owned()),
-        ("last", _) => Ok("epoch = epochs".to_owned()),
-        (_, Some((from, to))) => {
-            let (from, to) = (number(from)?, number(to.trim_start_matches('='))?);
-            Ok(format!("epoch BETWEEN {from} AND {to}"))
-        }
-        _ => Ok(format!("epoch = {}", number(text)?)),
+fn condition_on(epochs: Epochs) -> String {
+    match epochs {
+        Epochs::All => "true".to_owned(),
+        Epochs::Last => "epoch = epochs".to_owned(),
+        Epochs::Range(first, last) => format!("epoch BETWEEN {first} AND {last}"),
     }
 }
 
@@ -233,15 +240,4 @@ fn texts(batch: &RecordBatch, index: usize) -> Result<Vec<Option<String>>> {
     Ok((0..texts.len())
         .map(|row| texts.is_valid(row).then(|| texts.value(row).to_owned()))
         .collect())
-}
-
-/// Rows of `model_id`, `epoch` and the features of a set, for the selected states at least.
-pub(super) async fn features(
-    session: &Session,
-    states: &States,
-    selection: &Selection,
-    set: &str,
-) -> Result<Rows> {
-    let _ = (states, selection);
-    session.sql(&format!("SELECT * FROM {set}")).await
 }

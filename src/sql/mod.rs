@@ -9,8 +9,10 @@ mod functions;
 mod named;
 mod session;
 mod shared_statistics;
+mod table_function;
 mod views;
 
 pub use functions::{all as functions, windows as window_functions};
 pub use named::{NamedQuery, Parameter, ParameterType, named_queries};
 pub use session::{Rows, Session};
+pub use table_function::{Argument, TableFunction};

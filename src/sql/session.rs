@@ -14,9 +14,10 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt};
 
+use super::table_function::{self, Failure, TableFunction};
 use super::{diagnostic, functions, shared_statistics, views};
 use crate::error::{Error, Kind, Result, panicked};
 use crate::scan;
@@ -29,6 +30,7 @@ pub struct Session {
     context: SessionContext,
     store: Store,
     snapshot: Arc<Snapshot>,
+    table_functions: Vec<Arc<dyn TableFunction>>,
 }
 
 /// Rows, batch by batch: those a query yields, or those of a batch at hand.
@@ -54,7 +56,12 @@ impl Session {
         for function in functions::windows() {
             context.register_udwf(function);
         }
-        let session = Self { context, store: store.clone(), snapshot: Arc::new(snapshot.clone()) };
+        let session = Self {
+            context,
+            store: store.clone(),
+            snapshot: Arc::new(snapshot.clone()),
+            table_functions: Vec::new(),
+        };
         for (name, table) in scan::tables(snapshot)? {
             let registered = session.context.register_table(&name, table);
             registered
@@ -64,6 +71,11 @@ impl Session {
         functions.map_err(|error| Error::internal("table `functions`").with_source(error))?;
         views::register(&session.context, snapshot).await?;
         Ok(session)
+    }
+
+    /// Lets queries call a table function.
+    pub fn register(&mut self, function: Arc<dyn TableFunction>) {
+        self.table_functions.push(function);
     }
 
     /// Answers one SQL query.
@@ -76,22 +88,34 @@ impl Session {
 
     /// Answers a query with values for its `$name` parameters.
     pub async fn sql_with(&self, sql: &str, values: Vec<(String, ScalarValue)>) -> Result<Rows> {
+        let run = async {
+            let mut frame = self.plan(sql).await?;
+            if !values.is_empty() {
+                frame = frame.with_param_values(values.into_iter().collect::<HashMap<_, _>>())?;
+            }
+            Ok(frame.execute_stream().await?)
+        };
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(stream)) => Ok(Rows { stream, session: Some(self.clone()) }),
+            Ok(Err(Failure::Ours(error))) => Err(error),
+            Ok(Err(Failure::Engine(error))) => Err(self.explain(error).await),
+            Err(panic) => Err(self.explain_panic(panic).await),
+        }
+    }
+
+    /// A query with its table functions written out; nothing but a query.
+    async fn plan(&self, sql: &str) -> Result<DataFrame, Failure> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let mut statement = state.sql_to_statement(sql, &dialect)?;
+        table_function::expand(&mut statement, self, &state, &self.table_functions).await?;
+        let plan = state.statement_to_plan(statement).await?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        let run = async {
-            let mut frame = self.context.sql_with_options(sql, read_only).await?;
-            if !values.is_empty() {
-                frame = frame.with_param_values(values.into_iter().collect::<HashMap<_, _>>())?;
-            }
-            frame.execute_stream().await
-        };
-        match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(stream)) => Ok(Rows { stream, session: Some(self.clone()) }),
-            Ok(Err(error)) => Err(self.explain(error).await),
-            Err(panic) => Err(self.explain_panic(panic).await),
-        }
+        read_only.verify_plan(&plan)?;
+        Ok(self.context.execute_logical_plan(plan).await?)
     }
 
     /// The snapshot that is asked.

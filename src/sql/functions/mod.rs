@@ -27,6 +27,7 @@ mod start_distance;
 mod statistics;
 mod stddev;
 mod step_distance;
+mod turning_angle;
 mod variance;
 mod vector;
 
@@ -89,7 +90,7 @@ pub fn all() -> Vec<ScalarUDF> {
 
 /// Every function of the rows of a window, by name.
 pub fn windows() -> Vec<WindowUDF> {
-    vec![start_distance::udwf(), step_distance::udwf()]
+    vec![start_distance::udwf(), step_distance::udwf(), turning_angle::udwf()]
 }
 
 /// The statistic that a call computes, if it computes one, and of which vector.

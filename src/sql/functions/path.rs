@@ -1,8 +1,8 @@
 //! Functions of the path that a vector takes through the rows of a window, such
 //! as the weights of a model through its epochs.
 //!
-//! A row is compared with a single other row of its partition, which is all that
-//! is kept: nothing is copied for `lag` or `first_value` to yield.
+//! A row is compared with the first row of its partition, or the one or two before
+//! it, which is all that is kept: nothing is copied for `lag` or `first_value` to yield.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,32 +20,47 @@ use datafusion::logical_expr::{
 use super::l2_distance::distance;
 use super::vector::{Vectors, coerced, wrong_count};
 
-/// With which row of its partition a row is compared.
+/// What a function says of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Since {
-    Previous,
-    First,
+pub(super) enum Measure {
+    /// The distance from the row before.
+    Step,
+    /// The distance from the first row.
+    Start,
+    /// The angle between the step to the row before and the one to this row.
+    Turn,
+}
+
+impl Measure {
+    /// The rows before a row that it looks at.
+    fn rows_before(self) -> usize {
+        match self {
+            Self::Start => 0,
+            Self::Step => 1,
+            Self::Turn => 2,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct PathDistance {
+struct PathMeasure {
     name: &'static str,
-    since: Since,
+    measure: Measure,
     signature: Signature,
     documentation: Documentation,
 }
 
 /// The function `name(vector) OVER (…)`.
-pub(super) fn distance_since(name: &'static str, since: Since, description: &str) -> WindowUDF {
+pub(super) fn measure(name: &'static str, measure: Measure, description: &str) -> WindowUDF {
     let syntax = format!("{name}(vector) OVER (PARTITION BY model_id ORDER BY epoch)");
     let documentation = Documentation::builder(DOC_SECTION_ARRAY, description, syntax)
         .with_argument("vector", "A vector, such as the column of a vectors_<arch> view.")
         .build();
     let signature = Signature::user_defined(Volatility::Immutable);
-    WindowUDF::new_from_impl(PathDistance { name, since, signature, documentation })
+    WindowUDF::new_from_impl(PathMeasure { name, measure, signature, documentation })
 }
 
-impl WindowUDFImpl for PathDistance {
+impl WindowUDFImpl for PathMeasure {
     fn name(&self) -> &str {
         self.name
     }
@@ -73,7 +88,7 @@ impl WindowUDFImpl for PathDistance {
         &self,
         _arguments: PartitionEvaluatorArgs,
     ) -> Result<Box<dyn PartitionEvaluator>> {
-        Ok(Box::new(Path { name: self.name, since: self.since, begun: false, first: None }))
+        Ok(Box::new(Path { name: self.name, measure: self.measure, begun: false, first: None }))
     }
 }
 
@@ -81,10 +96,23 @@ impl WindowUDFImpl for PathDistance {
 #[derive(Debug)]
 struct Path {
     name: &'static str,
-    since: Since,
+    measure: Measure,
     begun: bool,
     /// The first vector, if others are compared with it; `None` if it is NULL.
     first: Option<Vec<f32>>,
+}
+
+impl Path {
+    /// The distance of two vectors; `None` if one is missing.
+    fn distance(&self, a: Option<&[f32]>, b: Option<&[f32]>) -> Result<Option<f64>> {
+        match (a, b) {
+            (Some(a), Some(b)) if a.len() == b.len() => Ok(Some(distance(a, b))),
+            (Some(a), Some(b)) => {
+                exec_err!("{}: vectors have {} and {} values", self.name, a.len(), b.len())
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 impl PartitionEvaluator for Path {
@@ -98,38 +126,59 @@ impl PartitionEvaluator for Path {
 
     /// The rows that must still be there when a row is looked at.
     fn get_range(&self, row: usize, _rows: usize) -> Result<Range<usize>> {
-        let start = match self.since {
-            Since::Previous => row.saturating_sub(1),
-            Since::First => row,
-        };
-        Ok(start..row + 1)
+        Ok(row.saturating_sub(self.measure.rows_before())..row + 1)
     }
 
     fn evaluate(&mut self, values: &[ArrayRef], range: &Range<usize>) -> Result<ScalarValue> {
         let [array] = values else { return exec_err!("{} got no vector", self.name) };
         let vectors = Vectors::of(self.name, array)?;
         let now = vectors.get(range.end - 1);
-        let then = match self.since {
-            Since::Previous if range.len() < 2 => None,
-            Since::Previous => vectors.get(range.start),
-            Since::First => {
+        let value = match self.measure {
+            Measure::Start => {
                 if !self.begun {
                     self.begun = true;
                     // A copy: a slice would keep the vectors of other models, too.
                     self.first = now.map(<[f32]>::to_vec);
                 }
-                self.first.as_deref()
+                self.distance(self.first.as_deref(), now)?
+            }
+            measure if range.len() <= measure.rows_before() => None,
+            Measure::Step => self.distance(vectors.get(range.start), now)?,
+            Measure::Turn => {
+                let (first, corner) = (vectors.get(range.start), vectors.get(range.start + 1));
+                let before = self.distance(first, corner)?;
+                let step = self.distance(corner, now)?;
+                match (before, step, self.distance(first, now)?) {
+                    (Some(before), Some(step), Some(across)) => turn(before, step, across),
+                    _ => None,
+                }
             }
         };
-        let (Some(then), Some(now)) = (then, now) else { return Ok(ScalarValue::Float64(None)) };
-        if then.len() != now.len() {
-            return exec_err!(
-                "{}: vectors have {} and {} values",
-                self.name,
-                then.len(),
-                now.len()
-            );
-        }
-        Ok(ScalarValue::Float64(Some(distance(then, now))))
+        Ok(ScalarValue::Float64(value))
+    }
+}
+
+/// The angle by which the second of two steps turns off the first, from their
+/// lengths and the distance across, by the law of cosines; `None` if nothing moved.
+fn turn(before: f64, step: f64, across: f64) -> Option<f64> {
+    let twice = 2.0 * before * step;
+    let cosine = (across * across - before * before - step * step) / twice;
+    // Rounding can take the cosine past one; NaN stays NaN.
+    (twice != 0.0).then(|| cosine.clamp(-1.0, 1.0).acos())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::PI;
+
+    use super::*;
+
+    #[test]
+    fn turns() {
+        assert_eq!(turn(1.0, 2.0, 3.0), Some(0.0));
+        assert_eq!(turn(1.0, 1.0, 0.0), Some(PI));
+        assert!((turn(3.0, 4.0, 5.0).unwrap() - PI / 2.0).abs() < 1e-15);
+        assert_eq!(turn(0.0, 1.0, 1.0), None);
+        assert!(turn(f64::NAN, 1.0, 1.0).unwrap().is_nan());
     }
 }

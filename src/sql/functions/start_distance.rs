@@ -2,12 +2,12 @@
 
 use datafusion::logical_expr::WindowUDF;
 
-use super::path::{Since, distance_since};
+use super::path::{Measure, measure};
 
 pub(super) fn udwf() -> WindowUDF {
-    distance_since(
+    measure(
         "vector_start_distance",
-        Since::First,
+        Measure::Start,
         "The Euclidean distance of a vector from the one in the first row.",
     )
 }

@@ -1,0 +1,69 @@
+//! Feature sets: what a state is described by, to predict its properties from.
+//!
+//! Owns the definitions of the literature, one set per file: which statistics of
+//! which tensors, by which rule, in which order, under which names. A set is a
+//! query over the tables of a session; [`register`] makes each one a table
+//! function. How statistics are computed is `sql`'s, and what is predicted from
+//! them is not known here.
+//!
+//! The name of a set carries a version: what a name yields never changes.
+
+mod call;
+mod epochs;
+mod global7;
+mod hsg_quintiles;
+mod hyper;
+mod learning_curve;
+mod nfn_statnn;
+mod norms;
+mod query;
+mod set;
+mod slots;
+mod statistics;
+mod trajectory;
+mod unterthiner;
+mod vector;
+mod weights;
+
+use std::sync::Arc;
+
+pub use call::Call;
+pub use epochs::Epochs;
+pub use query::Query;
+pub use set::{Column, FeatureSet, Frame, Parameter};
+
+use crate::error::{Error, Result};
+use crate::sql::Session;
+
+/// Every feature set, in the order in which they are listed.
+pub fn all() -> [&'static dyn FeatureSet; 10] {
+    [
+        &unterthiner::SET,
+        &nfn_statnn::SET,
+        &hsg_quintiles::SET,
+        &hsg_quintiles::WEIGHTS_ONLY,
+        &global7::Global7,
+        &norms::SET,
+        &trajectory::Trajectory,
+        &weights::Weights,
+        &hyper::Hyper,
+        &learning_curve::LearningCurve,
+    ]
+}
+
+/// The feature set called `name`; an error lists those there are.
+pub fn by_name(name: &str) -> Result<&'static dyn FeatureSet> {
+    let sets = all();
+    sets.into_iter().find(|set| set.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = sets.iter().map(|set| set.name()).collect();
+        Error::not_allowed("feature set", name, &names)
+    })
+}
+
+/// Makes every feature set a table function of `session`:
+/// `SELECT * FROM hsg_quintiles_v1('cnn_s')`.
+pub fn register(session: &mut Session) {
+    for set in all() {
+        session.register(Arc::new(call::Function(set)));
+    }
+}

@@ -1,0 +1,191 @@
+//! Features of chosen states, as a query.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+
+use super::call::Call;
+use super::set::{Column, FeatureSet, Frame, literals, quoted};
+use super::slots::layer_of;
+use super::{Epochs, by_name};
+use crate::error::{Error, Result};
+use crate::sql::Session;
+
+/// Which features of which states.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// The feature set, with its number if it takes one: `learning_curve_v1(10)`.
+    pub set: String,
+    /// Architectures; none: the only one there is. Several ask for a common frame.
+    pub archs: Vec<String>,
+    /// Zoos; none: all.
+    pub zoos: Vec<String>,
+    /// Epochs of every model.
+    pub epochs: Epochs,
+    /// Tensors, or layers with all their tensors; none: all.
+    pub tensors: Vec<String>,
+}
+
+impl Query {
+    /// The query in SQL: `model_id`, `epoch` and the features, ordered by (`epoch`,
+    /// `model_id`).
+    ///
+    /// # Errors
+    /// `Invalid` if the set, an architecture, a zoo, an epoch or a tensor is unknown,
+    /// or if no state is left.
+    pub async fn sql(&self, session: &Session) -> Result<String> {
+        let (set, number) = parse(&self.set)?;
+        let archs = self.archs(session, set).await?;
+        let archs: Vec<&str> = archs.iter().map(String::as_str).collect();
+        let call = Call::new(set, session, &archs, number)?;
+        let frame = set.frame(session, &call).await?;
+        let columns = self.columns(set, &frame)?;
+        let states = self.states(&call.sql(set));
+        self.expect_states(session, &states).await?;
+        Ok(format!("SELECT f.model_id, f.epoch, {columns} {states} ORDER BY f.epoch, f.model_id"))
+    }
+
+    /// The architectures of the chosen zoos. Several must be asked for by name.
+    async fn archs(&self, session: &Session, set: &dyn FeatureSet) -> Result<Vec<String>> {
+        let models =
+            texts(session, "SELECT DISTINCT zoo, arch FROM models ORDER BY zoo, arch").await?;
+        for zoo in &self.zoos {
+            if !models.iter().any(|model| model[0] == *zoo) {
+                let mut known: Vec<&str> = models.iter().map(|model| model[0].as_str()).collect();
+                known.dedup();
+                return Err(Error::not_allowed("zoo", zoo, &known));
+            }
+        }
+        if !self.archs.is_empty() || !set.of_weights() {
+            return Ok(self.archs.clone());
+        }
+        let chosen = models
+            .into_iter()
+            .filter(|model| self.zoos.is_empty() || self.zoos.contains(&model[0]));
+        let mut archs: Vec<String> = chosen.filter_map(|model| model.into_iter().nth(1)).collect();
+        archs.sort_unstable();
+        archs.dedup();
+        match archs.as_slice() {
+            [_, _, ..] => {
+                let names: Vec<String> = archs.iter().map(|arch| format!("`{arch}`")).collect();
+                let message =
+                    format!("the states are of several architectures: {}", names.join(", "));
+                Err(Error::invalid(message).with_hint(format!(
+                    "choose one, or `{}` for their common frame",
+                    archs.join(",")
+                )))
+            }
+            _ => Ok(archs),
+        }
+    }
+
+    /// The chosen columns in SQL.
+    fn columns(&self, set: &dyn FeatureSet, frame: &Frame) -> Result<String> {
+        let mut tensors: Vec<&str> =
+            frame.columns.iter().filter_map(|column| column.tensor.as_deref()).collect();
+        tensors.dedup();
+        for tensor in &self.tensors {
+            if tensors.is_empty() {
+                let message =
+                    format!("features of `{}` are not of a tensor such as `{tensor}`", set.name());
+                return Err(Error::invalid(message));
+            }
+            if !tensors.iter().any(|known| tensor == known || tensor == layer_of(known)) {
+                return Err(Error::not_allowed("tensor", tensor, &tensors));
+            }
+        }
+        let chosen = |column: &&Column| match &column.tensor {
+            Some(of) => self.tensors.iter().any(|name| name == of || name == layer_of(of)),
+            None => false,
+        };
+        let columns =
+            frame.columns.iter().filter(|column| self.tensors.is_empty() || chosen(column));
+        let columns: Vec<String> =
+            columns.map(|column| format!("f.{}", quoted(&column.name))).collect();
+        Ok(columns.join(", "))
+    }
+
+    /// The chosen states of `call` in SQL, as `f`.
+    fn states(&self, call: &str) -> String {
+        let mut states = format!("FROM {call} AS f");
+        let mut conditions = Vec::new();
+        match self.epochs {
+            Epochs::All => {}
+            Epochs::Last => {
+                states += " JOIN (SELECT model_id, max(epoch) AS epoch FROM epochs GROUP BY model_id) AS l \
+                           ON f.model_id = l.model_id AND f.epoch = l.epoch";
+            }
+            Epochs::Range(first, last) if first == last => {
+                conditions.push(format!("f.epoch = {first}"));
+            }
+            Epochs::Range(first, last) => {
+                conditions.push(format!("f.epoch BETWEEN {first} AND {last}"));
+            }
+        }
+        if !self.zoos.is_empty() {
+            conditions.push(format!(
+                "f.model_id IN (SELECT model_id FROM models WHERE zoo IN ({}))",
+                literals(&self.zoos)
+            ));
+        }
+        if !conditions.is_empty() {
+            states += &format!(" WHERE {}", conditions.join(" AND "));
+        }
+        states
+    }
+
+    /// Fails if no state is chosen.
+    async fn expect_states(&self, session: &Session, states: &str) -> Result<()> {
+        if count(session, &format!("SELECT count(*) {states}")).await? > 0 {
+            return Ok(());
+        }
+        let error = Error::invalid(format!("no state of the epochs `{}` is left", self.epochs));
+        let epochs = match self.zoos.as_slice() {
+            [] => "FROM epochs".to_owned(),
+            zoos => format!("FROM states WHERE zoo IN ({})", literals(zoos)),
+        };
+        let first = count(session, &format!("SELECT coalesce(min(epoch), -1) {epochs}")).await?;
+        let last = count(session, &format!("SELECT coalesce(max(epoch), -1) {epochs}")).await?;
+        Err(match first {
+            -1 => {
+                Error::not_found("the store has no states").with_hint("`zoolake train` adds models")
+            }
+            _ => error.with_hint(format!("the states are of epochs {first} to {last}")),
+        })
+    }
+}
+
+/// A feature set, and its number: `name` or `name(10)`.
+fn parse(text: &str) -> Result<(&'static dyn FeatureSet, Option<i64>)> {
+    let Some((name, number)) = text.strip_suffix(')').and_then(|call| call.split_once('(')) else {
+        return Ok((by_name(text)?, None));
+    };
+    match number.parse() {
+        Ok(number) => Ok((by_name(name)?, Some(number))),
+        Err(_) => Err(Error::invalid(format!("feature set `{text}`: `{number}` is no number"))),
+    }
+}
+
+/// The rows of a query that yields text.
+async fn texts(session: &Session, sql: &str) -> Result<Vec<Vec<String>>> {
+    let mut rows = Vec::new();
+    for batch in session.sql(sql).await?.collect().await? {
+        for row in 0..batch.num_rows() {
+            let text = |column: usize| {
+                let column = batch.column(column).as_string_opt::<i32>();
+                column.map_or_else(String::new, |column| column.value(row).to_owned())
+            };
+            rows.push((0..batch.num_columns()).map(text).collect());
+        }
+    }
+    Ok(rows)
+}
+
+/// The one number that a query yields.
+async fn count(session: &Session, sql: &str) -> Result<i64> {
+    let batches = session.sql(sql).await?.collect().await?;
+    let number = |batch: &RecordBatch| {
+        batch.column(0).as_primitive_opt::<Int64Type>().map(|column| column.value(0))
+    };
+    let number = batches.iter().find(|batch| batch.num_rows() > 0).and_then(number);
+    number.ok_or_else(|| Error::internal(format!("`{sql}` yields no number")))
+}
