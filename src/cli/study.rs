@@ -18,6 +18,9 @@ use crate::predict::{
 };
 use crate::store::Stamp;
 
+/// Significant digits of scores for people: more than their intervals warrant.
+const DIGITS: i32 = 4;
+
 /// Features, predictors, and what becomes of the results.
 #[derive(Debug, Args)]
 pub(super) struct Study {
@@ -110,7 +113,7 @@ impl Study {
             seed: self.seed,
         };
         let session = self.place.session().await?;
-        let findings = experiment.run(&session, &|what| note(what)).await?;
+        let findings = experiment.run(&session, &|set| note(&format!("features `{set}`"))).await?;
         self.output.write(self.told(&findings)?.into()).await?;
         let run = Run { stamp: Stamp::now(), version: session.snapshot().version() };
         measured_on(&experiment, &findings, &run);
@@ -153,7 +156,11 @@ impl Study {
     }
 
     fn told(&self, findings: &Findings) -> Result<RecordBatch> {
-        if self.confusion { confusion(&findings.outcomes) } else { scores(&findings.outcomes) }
+        let digits = if self.output.is_for_people()? { Some(DIGITS) } else { None };
+        match self.confusion {
+            true => confusion(&findings.outcomes),
+            false => scores(&findings.outcomes, digits),
+        }
     }
 }
 
@@ -183,14 +190,15 @@ fn measured_on(experiment: &Experiment, findings: &Findings, run: &Run) {
     ));
 }
 
-/// One row per outcome: how the test part was told.
-fn scores(outcomes: &[Outcome]) -> Result<RecordBatch> {
+/// One row per outcome: how the test part was told, to so many significant digits.
+fn scores(outcomes: &[Outcome], digits: Option<i32>) -> Result<RecordBatch> {
     let text = |of: &dyn Fn(&Outcome) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(outcomes.iter().map(of)))
     };
     let first = |outcome: &Outcome| outcome.test().scores.first().copied();
     let float = |of: &dyn Fn(&Outcome) -> Option<f64>| -> ArrayRef {
-        Arc::new(outcomes.iter().map(of).collect::<Float64Array>())
+        let value = |outcome| Some(rounded(of(outcome)?, digits));
+        Arc::new(outcomes.iter().map(value).collect::<Float64Array>())
     };
     let metric = |metric| float(&|outcome| outcome.test().score(metric)?.value);
     let chosen = outcomes.iter().map(|outcome| Some(&outcome.chosen).filter(|c| !c.is_empty()));
@@ -209,6 +217,12 @@ fn scores(outcomes: &[Outcome]) -> Result<RecordBatch> {
     }
     columns.push(("chosen", Arc::new(chosen.collect::<StringArray>())));
     batch(columns)
+}
+
+fn rounded(value: f64, digits: Option<i32>) -> f64 {
+    let Some(digits) = digits.filter(|_| value != 0.0) else { return value };
+    let unit = 10_f64.powi(digits - 1 - value.abs().log10().floor() as i32);
+    (value * unit).round() / unit
 }
 
 /// One row per outcome and pair of classes.

@@ -129,7 +129,7 @@ impl Judged {
 }
 
 impl Experiment {
-    /// Runs it. `watch` is told what is done next.
+    /// Runs it. `watch` is told each feature set that is turned to.
     ///
     /// # Errors
     /// `Invalid` if names are unknown, nothing is selected, a target has gaps or a single value,
@@ -147,15 +147,16 @@ impl Experiment {
             let mean = self.judge(&task, &states, Predictor::Mean, NO_FEATURES, true)?;
             outcomes.push(vec![mean]);
         }
-        let sets = std::iter::once(HYPER).chain(self.features.iter().map(String::as_str));
-        let mut seen: Vec<&str> = Vec::new();
-        for set in sets {
-            if seen.contains(&set) {
-                continue;
+        // All queries first: a wrong name should not be told after an hour.
+        let mut sets: Vec<(&str, String)> = Vec::new();
+        for set in std::iter::once(HYPER).chain(self.features.iter().map(String::as_str)) {
+            if sets.iter().all(|(seen, _)| *seen != set) {
+                sets.push((set, states.query(session, &self.selection, set).await?));
             }
-            seen.push(set);
-            watch(&format!("features `{set}`"));
-            let matrix = states.features(session, &self.selection, set).await?;
+        }
+        for (set, query) in sets {
+            watch(set);
+            let matrix = states.features(session, set, &query).await?;
             let is_comparator = !self.features.iter().any(|asked| asked == set);
             let common = Features::new(matrix);
             for ((target, split), outcomes) in states.targets.iter().zip(&splits).zip(&mut outcomes)
@@ -168,7 +169,6 @@ impl Experiment {
                 });
                 let task = self.task(own.as_ref().unwrap_or(&common), target, split);
                 for &predictor in &self.predictors {
-                    watch(&format!("`{}` from `{set}` by {}", target.name, predictor.name()));
                     outcomes.push(self.judge(&task, &states, predictor, set, is_comparator)?);
                 }
             }

@@ -86,3 +86,30 @@ pub fn confusion(classes: usize, truth: &[f64], predicted: &[f64]) -> Vec<Vec<u6
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Reference, assert_close};
+    use super::*;
+
+    #[test]
+    fn metrics_are_those_of_scipy_and_scikit_learn() {
+        for case in Reference::read().metrics {
+            let found = Metric::OF_NUMBERS.map(|metric| metric.of(&case.truth, &case.predicted));
+            let expected = [case.r2, case.tau, case.tau_ceiling, case.spearman, case.l1, case.mse];
+            assert_close(&found, &expected, 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_constant_truth_has_no_r2() {
+        assert!(r2(&[0.5; 3], &[0.4, 0.5, 0.6]).is_nan());
+    }
+
+    #[test]
+    fn classes_are_counted_by_truth_and_prediction() {
+        let (truth, predicted) = ([0.0, 0.0, 1.0, 2.0], [0.0, 2.0, 1.0, 1.0]);
+        assert_eq!(confusion(3, &truth, &predicted), [[1, 0, 1], [0, 1, 0], [0, 1, 0]]);
+        assert_eq!(Metric::Accuracy.of(&truth, &predicted), 0.5);
+    }
+}

@@ -14,6 +14,8 @@ mod descent;
 mod design;
 mod experiment;
 mod figure;
+#[cfg(test)]
+mod fixture;
 mod matrix;
 mod mean;
 mod metric;

@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 /// all pairs, n1 and n2 those tied in one variable (Kendall 1945); discordant pairs are
 /// counted as the exchanges of a merge sort, in O(n log n) (Knight 1966).
 pub fn kendall_tau(a: &[f64], b: &[f64]) -> f64 {
+    let (a, b) = (unsigned_zeros(a), unsigned_zeros(b));
     let mut order: Vec<usize> = (0..a.len()).collect();
     order.sort_unstable_by(|&i, &j| a[i].total_cmp(&a[j]).then(b[i].total_cmp(&b[j])));
     let tied_a = tied_pairs(&order, |i, j| a[i] == a[j]);
@@ -26,6 +27,7 @@ pub fn kendall_tau(a: &[f64], b: &[f64]) -> f64 {
 /// The largest tau-b that predictions without ties can reach: sqrt(1 - T / n0) with T pairs
 /// of `truth` tied; NaN for fewer than two values.
 pub fn tau_ceiling(truth: &[f64]) -> f64 {
+    let truth = unsigned_zeros(truth);
     let mut order: Vec<usize> = (0..truth.len()).collect();
     order.sort_unstable_by(|&i, &j| truth[i].total_cmp(&truth[j]));
     let tied = tied_pairs(&order, |i, j| truth[i] == truth[j]);
@@ -46,6 +48,7 @@ pub fn spearman_rho(a: &[f64], b: &[f64]) -> f64 {
 
 /// Ranks from 1 on; ties share the mean of theirs.
 fn ranks(values: &[f64]) -> Vec<f64> {
+    let values = unsigned_zeros(values);
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|&i, &j| values[i].total_cmp(&values[j]));
     let mut ranks = vec![0.0; values.len()];
@@ -58,6 +61,11 @@ fn ranks(values: &[f64]) -> Vec<f64> {
         before += tied.len();
     }
     ranks
+}
+
+/// The same values; zeros, which are equal, are also ordered as equal then.
+fn unsigned_zeros(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value + 0.0).collect()
 }
 
 fn pairs(count: usize) -> f64 {

@@ -76,3 +76,40 @@ fn solve(gram: &Gram, product: &[f64], penalty: f64) -> Option<Vec<f64>> {
     factors.solve_in_place(&mut weights);
     Some(weights.col_as_slice(0).to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{assert_close, task};
+    use super::*;
+
+    #[test]
+    fn standardised_ridge_is_that_of_scikit_learn() {
+        task(false, false, |reference, task| {
+            let fit = fit(task).unwrap();
+            assert_eq!(fit.chosen, format!("lambda={:e}", reference.ridge.penalty));
+            assert_close(&fit.test, &reference.ridge.test, 1e-10);
+        });
+    }
+
+    #[test]
+    fn published_ridge_is_its_closed_form() {
+        task(false, true, |reference, task| {
+            let fit = fit(task).unwrap();
+            let expected = &reference.ridge_modelzoos_v1;
+            assert_eq!(fit.chosen, format!("lambda={:e}", expected.penalty));
+            assert_close(&fit.test, &expected.test, 1e-8);
+        });
+    }
+
+    #[test]
+    fn products_are_computed_once_for_all_targets() {
+        task(false, true, |_, task| {
+            let train = task.split.rows(Part::Train);
+            let gram = |rows, unscaled| task.features.gram(rows, unscaled);
+            let first = gram(train, true);
+            assert!(std::sync::Arc::ptr_eq(&first, &gram(train, true)));
+            assert!(!std::sync::Arc::ptr_eq(&first, &gram(&train[1..], true)));
+            assert_ne!(gram(train, false).design, first.design);
+        });
+    }
+}

@@ -253,3 +253,69 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     }
     sums.iter().sum::<f32>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f32>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{assert_close, task};
+    use super::*;
+
+    #[test]
+    fn the_minimum_is_that_of_scikit_learn() {
+        task(true, false, |reference, task| {
+            let features = task.features.matrix();
+            let train = task.split.rows(Part::Train);
+            let values = Design::standardised(features, train).rows(features, train);
+            let labels = task.target.of(train);
+            let objective = Objective { values: &values, labels: &labels, columns: 6, classes: 3 };
+            for expected in &reference.logistic {
+                let at = |weights: &[f64]| objective.at(weights, expected.penalty);
+                let weights = minimise(vec![0.0; 21], at);
+                assert_close(&[at(&weights).0], &[expected.loss], 1e-9);
+                assert_close(&weights[..18], &expected.weights.concat(), 2e-4);
+            }
+        });
+    }
+
+    #[test]
+    fn steps_of_the_published_probe_are_those_of_torch() {
+        task(true, true, |reference, task| {
+            let mut probe = Probe::new(6, 3);
+            for (index, weight) in probe.weights[..18].iter_mut().enumerate() {
+                *weight = index as f32 / 100.0 - 0.1;
+            }
+            let single = |row: usize| -> Vec<f32> {
+                task.features.matrix().row(row).iter().map(|value| *value as f32).collect()
+            };
+            let rows: Vec<Vec<f32>> = (0..50).map(single).collect();
+            for step in 0..5 {
+                let batch = (10 * step..10 * step + 10)
+                    .map(|row| (rows[row].as_slice(), reference.labels[row]));
+                probe.step(&batch.collect::<Vec<_>>());
+            }
+            let expected = [reference.probe.weights.concat(), reference.probe.intercepts.clone()];
+            let double = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+            assert_close(&double(&probe.weights), &double(&expected.concat()), 1e-6);
+        });
+    }
+
+    #[test]
+    fn classes_are_told_apart() {
+        task(true, false, |_, task| {
+            let fit = fit(task).unwrap();
+            let truth = task.target.of(task.split.rows(Part::Test));
+            let accuracy = Metric::Accuracy.of(&truth, &fit.test);
+            // One class in three would be guessed right.
+            assert!(accuracy >= 0.6, "{accuracy}");
+            assert!(fit.chosen.starts_with("lambda="));
+        });
+    }
+
+    #[test]
+    fn the_seed_decides_what_the_published_probe_learns() {
+        task(true, true, |_, task| {
+            let told = fit(task).unwrap();
+            assert_eq!(told, fit(task).unwrap());
+            assert_ne!(told, fit(&Task { seed: 2, ..*task }).unwrap());
+        });
+    }
+}

@@ -144,17 +144,17 @@ impl States {
         Ok((varying, constant))
     }
 
-    /// The features `set` of these states, which are those of `selection`. If they are of
-    /// several architectures, these have a common frame.
+    /// The query of the features `set` of these states, which are those of `selection`. If
+    /// they are of several architectures, these have a common frame.
     ///
     /// # Errors
-    /// As of [`Query::sql`]; `Invalid` if states have no such features.
-    pub(super) async fn features(
+    /// As of [`Query::sql`].
+    pub(super) async fn query(
         &self,
         session: &Session,
         selection: &Selection,
         set: &str,
-    ) -> Result<Matrix> {
+    ) -> Result<String> {
         let query = Query {
             set: set.to_owned(),
             archs: self.archs.clone(),
@@ -162,7 +162,20 @@ impl States {
             epochs: selection.epochs,
             tensors: Vec::new(),
         };
-        let mut rows = session.sql(&query.sql(session).await?).await?;
+        query.sql(session).await
+    }
+
+    /// The features called `set` of these states, which `query` yields.
+    ///
+    /// # Errors
+    /// `Invalid` if states lack features, or have some that are no numbers.
+    pub(super) async fn features(
+        &self,
+        session: &Session,
+        set: &str,
+        query: &str,
+    ) -> Result<Matrix> {
+        let mut rows = session.sql(query).await?;
         let mut collector = Collector::new(set, &self.places);
         while let Some(batch) = rows.next().await? {
             collector.add(&batch)?;

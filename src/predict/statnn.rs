@@ -39,8 +39,7 @@ fn train(task: &Task<'_>, shape: Shape) -> candle_core::Result<Fit> {
     let features = task.features.matrix();
     let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
     let network = Network::new(features.columns(), shape.hidden, &mut rng)?;
-    let settings = ParamsAdamW { lr: 1e-3, weight_decay: 0.0, ..ParamsAdamW::default() };
-    let mut optimizer = AdamW::new(network.0.clone(), settings)?;
+    let mut optimizer = network.adam()?;
     let mut order: Vec<u32> = task.split.rows(Part::Train).iter().map(|&row| row as u32).collect();
     let (validation, test) = (task.split.rows(Part::Validation), task.split.rows(Part::Test));
     let truth = task.target.of(validation);
@@ -49,10 +48,8 @@ fn train(task: &Task<'_>, shape: Shape) -> candle_core::Result<Fit> {
         shuffle(&mut rng, &mut order);
         for batch in order.chunks(shape.batch) {
             let rows: Vec<usize> = batch.iter().map(|&row| row as usize).collect();
-            let truth = task.target.of(&rows).into_iter().map(|y| y as f32).collect();
-            let truth = Tensor::from_vec(truth, (rows.len(), 1), &Device::Cpu)?;
-            let logits = network.logits(&inputs(features, &rows)?)?;
-            optimizer.backward_step(&cross_entropy(&logits, &truth)?)?;
+            let truth = task.target.of(&rows);
+            optimizer.backward_step(&network.loss(features, &rows, truth)?)?;
         }
         let predicted = network.predict(features, validation)?;
         let tau = kendall_tau(&truth, &predicted);
@@ -84,6 +81,24 @@ impl Network {
             }
         }
         Ok(Self(tensors))
+    }
+
+    /// Adam with PyTorch's defaults and 1e-3.
+    fn adam(&self) -> candle_core::Result<AdamW> {
+        let settings = ParamsAdamW { lr: 1e-3, weight_decay: 0.0, ..ParamsAdamW::default() };
+        AdamW::new(self.0.clone(), settings)
+    }
+
+    /// The loss of a batch.
+    fn loss(
+        &self,
+        features: &Matrix,
+        rows: &[usize],
+        truth: Vec<f64>,
+    ) -> candle_core::Result<Tensor> {
+        let truth: Vec<f32> = truth.into_iter().map(|truth| truth as f32).collect();
+        let truth = Tensor::from_vec(truth, (rows.len(), 1), &Device::Cpu)?;
+        cross_entropy(&self.logits(&inputs(features, rows)?)?, &truth)
     }
 
     /// A logit for each row of `inputs`.
@@ -121,4 +136,51 @@ fn inputs(features: &Matrix, rows: &[usize]) -> candle_core::Result<Tensor> {
 fn cross_entropy(logits: &Tensor, truth: &Tensor) -> candle_core::Result<Tensor> {
     let rest = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     ((logits.relu()? - (logits * truth)?)? + rest)?.mean_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{assert_close, task};
+    use super::super::target::Target;
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_torch() {
+        task(false, true, |reference, task| {
+            let layer = |(inputs, outputs): (usize, usize)| {
+                let weights: Vec<f32> =
+                    (0..inputs * outputs).map(|index| 0.5 * (index as f32).sin()).collect();
+                let weights = Var::from_vec(weights, (inputs, outputs), &Device::Cpu).unwrap();
+                let biases = Var::from_vec(vec![0.1_f32; outputs], (1, outputs), &Device::Cpu);
+                [weights, biases.unwrap()]
+            };
+            let network = Network([(6, 4), (4, 4), (4, 1)].map(layer).concat());
+            let mut adam = network.adam().unwrap();
+            let features = task.features.matrix();
+            for step in 0..5 {
+                let rows: Vec<usize> = (8 * step..8 * step + 8).collect();
+                let share = |y: f64| 1.0 / (1.0 + (-y).exp());
+                let truth = task.target.of(&rows).into_iter().map(share).collect();
+                let loss = network.loss(features, &rows, truth).unwrap();
+                adam.backward_step(&loss).unwrap();
+            }
+            let found = network.predict(features, task.split.rows(Part::Test)).unwrap();
+            assert_close(&found, &reference.perceptron, 1e-5);
+        });
+    }
+
+    #[test]
+    fn the_epoch_with_the_best_order_is_taken() {
+        task(false, true, |reference, task| {
+            let share = |y: &f64| Some(1.0 / (1.0 + (-y).exp()));
+            let target = Target::numbers("share", reference.numbers.iter().map(share).collect());
+            let target = target.unwrap();
+            let task = Task { target: &target, ..*task };
+            let shape = Shape { hidden: 8, epochs: 3, batch: 8 };
+            let fit = train(&task, shape).unwrap();
+            assert_eq!(fit, train(&task, shape).unwrap(), "the seed decides");
+            assert!(fit.chosen.starts_with("epoch="));
+            assert!(fit.test.iter().all(|share| (0.0..=1.0).contains(share)));
+        });
+    }
 }

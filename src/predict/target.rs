@@ -63,8 +63,11 @@ fn complete<T>(name: &str, values: Vec<Option<T>>) -> Result<Vec<T>> {
     let (states, missing) = (values.len(), values.iter().filter(|value| value.is_none()).count());
     if missing > 0 {
         let message = format!("target `{name}` has no value in `{missing}` of `{states}` states");
-        return Err(Error::invalid(message)
-            .with_hint(format!("leave them out with `--where \"{name} IS NOT NULL\"`")));
+        let hint = match missing == states {
+            true => "choose another target".to_owned(),
+            false => format!("leave them out with `--where \"{name} IS NOT NULL\"`"),
+        };
+        return Err(Error::invalid(message).with_hint(hint));
     }
     Ok(values.into_iter().flatten().collect())
 }

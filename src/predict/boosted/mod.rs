@@ -18,11 +18,16 @@ use super::predictor::{Fit, Task};
 use super::split::Part;
 use crate::random::shuffle;
 
-/// Rounds at most.
-const ROUNDS: usize = 2000;
+/// How long it goes on.
+#[derive(Debug, Clone, Copy)]
+struct Course {
+    /// Rounds at most.
+    rounds: usize,
+    /// Rounds without a better loss on the validation part after which it ends.
+    patience: usize,
+}
 
-/// Rounds without a better loss on the validation part after which it ends.
-const PATIENCE: usize = 100;
+const COURSE: Course = Course { rounds: 2000, patience: 100 };
 
 /// How much of a tree is taken.
 const LEARNING_RATE: f64 = 0.05;
@@ -37,6 +42,17 @@ const GROWTH: Growth = Growth { leaves: 63, leaf_rows: 20, penalty: 1.0 };
 /// long as the loss on the validation part falls, and takes the number of rounds where it was
 /// least.
 pub(super) fn fit(task: &Task<'_>) -> Fit {
+    // A few models must not be one leaf.
+    let leaf_rows = (task.split.rows(Part::Train).len() / 40).clamp(1, GROWTH.leaf_rows);
+    let (rounds, scores) = boost(task, COURSE, Growth { leaf_rows, ..GROWTH });
+    let told = |scores: Vec<Vec<f64>>| scores.into_iter().map(|scores| answer(&scores)).collect();
+    let [validation, test] = scores.map(told);
+    Fit { validation, test, chosen: format!("rounds={rounds}") }
+}
+
+/// The best number of rounds, and the scores of each state of the validation and test parts
+/// then.
+fn boost(task: &Task<'_>, course: Course, growth: Growth) -> (usize, [Vec<Vec<f64>>; 2]) {
     let (features, target) = (task.features.matrix(), task.target);
     let rows = Part::ALL.map(|part| task.split.rows(part));
     let bins = Bins::new(features, rows[0]);
@@ -45,13 +61,9 @@ pub(super) fn fit(task: &Task<'_>) -> Fit {
     // One score for numbers, one for each class.
     let base = base(&truth[0], target.classes.len());
     let mut scores = truth.each_ref().map(|truth| vec![base.clone(); truth.len()]);
-    let growth = match truth[0].len() {
-        // A few models must not be one leaf.
-        few if few < 40 * GROWTH.leaf_rows => Growth { leaf_rows: (few / 40).max(1), ..GROWTH },
-        _ => GROWTH,
-    };
-    let mut best = (loss(&truth[1], &scores[1]), 0, scores.clone());
-    for round in 1..=ROUNDS {
+    let judged = |scores: &[Vec<Vec<f64>>; 3]| [scores[1].clone(), scores[2].clone()];
+    let mut best = (loss(&truth[1], &scores[1]), 0, judged(&scores));
+    for round in 1..=course.rounds {
         let drawn = draw(bins.features(), task.seed, round);
         let slopes = slopes(&truth[0], &scores[0]);
         for output in 0..base.len() {
@@ -65,14 +77,12 @@ pub(super) fn fit(task: &Task<'_>) -> Fit {
         }
         let loss = loss(&truth[1], &scores[1]);
         if loss < best.0 {
-            best = (loss, round, scores.clone());
-        } else if round - best.1 >= PATIENCE {
+            best = (loss, round, judged(&scores));
+        } else if round - best.1 >= course.patience {
             break;
         }
     }
-    let (_, rounds, [_, validation, test]) = best;
-    let told = |scores: Vec<Vec<f64>>| scores.into_iter().map(|scores| answer(&scores)).collect();
-    Fit { validation: told(validation), test: told(test), chosen: format!("rounds={rounds}") }
+    (best.1, best.2)
 }
 
 /// The score before the first tree: the mean, or the logarithm of each class's share.
@@ -142,4 +152,52 @@ fn draw(features: usize, seed: u64, round: usize) -> Vec<usize> {
         order.sort_unstable();
     }
     order.into_iter().map(|feature| feature as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{assert_close, task};
+    use super::*;
+
+    /// The settings of `python/make_predict_fixture.py`.
+    const GROWN: Growth = Growth { leaves: 7, leaf_rows: 4, penalty: 1.0 };
+    const THIRTY: Course = Course { rounds: 30, patience: 30 };
+
+    #[test]
+    fn numbers_are_those_of_lightgbm() {
+        task(false, false, |reference, task| {
+            let (rounds, [_, test]) = boost(task, THIRTY, GROWN);
+            assert_eq!(rounds, 30, "the loss falls all the way");
+            // Its gradients are in single precision.
+            assert_close(&test.concat(), &reference.boosted_numbers, 1e-5);
+        });
+    }
+
+    #[test]
+    fn scores_of_classes_are_those_of_lightgbm() {
+        task(true, false, |reference, task| {
+            let (rounds, [_, test]) = boost(task, THIRTY, GROWN);
+            assert_eq!(rounds, 30, "the loss falls all the way");
+            assert_close(&test.concat(), &reference.boosted_classes.concat(), 1e-5);
+        });
+    }
+
+    #[test]
+    fn it_ends_where_the_validation_part_says() {
+        task(false, false, |_, task| {
+            let course = Course { rounds: 2000, patience: 10 };
+            let (rounds, _) = boost(task, course, GROWN);
+            assert!((30..1000).contains(&rounds), "{rounds}");
+            let again = boost(task, Course { rounds, patience: 10 }, GROWN);
+            assert_eq!(boost(task, course, GROWN), again, "later rounds leave no trace");
+        });
+    }
+
+    #[test]
+    fn of_wide_features_each_round_sees_others() {
+        assert_eq!(draw(5, 1, 1), [0, 1, 2, 3, 4]);
+        let (first, second) = (draw(2464, 1, 1), draw(2464, 1, 2));
+        assert_eq!((first.len(), second.len()), (739, 739));
+        assert!(first != second && first.is_sorted() && first == draw(2464, 1, 1));
+    }
 }

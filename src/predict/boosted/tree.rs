@@ -169,19 +169,21 @@ fn histogram(binned: &Binned, features: &[usize], slopes: &[Slopes], rows: &[u32
 /// The split with the largest gain, of several the first; `None` if there is none with any.
 fn best(histogram: &Histogram, all: Slopes, rows: usize, growth: Growth) -> Option<Best> {
     let whole = score(all, growth);
+    // From the right, as LightGBM: of bins that split a leaf alike since it has no states in
+    // between, the bound is that next to the states on the right.
     let of_feature = |(place, bins): (usize, &[(Slopes, u32)])| {
-        let (mut left, mut count, mut best) = ([0.0; 2], 0, None);
-        for (bin, (slopes, states)) in bins.iter().enumerate().filter(|(_, bin)| bin.1 > 0) {
-            left = [left[0] + slopes[0], left[1] + slopes[1]];
+        let (mut right, mut count, mut best) = ([0.0; 2], 0, None);
+        for (bin, (slopes, states)) in bins.iter().enumerate().rev().filter(|(_, bin)| bin.1 > 0) {
+            right = [right[0] + slopes[0], right[1] + slopes[1]];
             count += *states as usize;
             if rows - count < growth.leaf_rows {
                 break;
             }
-            let right = [all[0] - left[0], all[1] - left[1]];
+            let left = [all[0] - right[0], all[1] - right[1]];
             let gain = score(left, growth) + score(right, growth) - whole;
             let is_better = best.is_none_or(|best: Best| gain > best.gain);
             if count >= growth.leaf_rows && gain > 1e-12 && is_better {
-                best = Some(Best { gain, place, bin: bin as u8, left });
+                best = Some(Best { gain, place, bin: bin as u8 - 1, left });
             }
         }
         best
