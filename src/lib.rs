@@ -27,7 +27,7 @@
 //! ```
 //!
 //! The modules stand in the order in which data flows; none imports one to its
-//! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `predict`, `cli`.
+//! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `features`, `predict`, `cli`.
 //! `ARCHITECTURE.md` is the map.
 
 pub mod arch;

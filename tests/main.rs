@@ -14,6 +14,7 @@ mod long;
 mod memory;
 mod named_queries;
 mod operations;
+mod prediction;
 mod races;
 mod requests;
 mod scan;

@@ -129,7 +129,8 @@ impl Judged {
 }
 
 impl Experiment {
-    /// Runs it. `watch` is told each feature set that is turned to.
+    /// Runs it over a session that knows the feature sets ([`crate::features::register`]).
+    /// `watch` is told each feature set that is turned to.
     ///
     /// # Errors
     /// `Invalid` if names are unknown, nothing is selected, a target has gaps or a single value,
@@ -237,7 +238,9 @@ impl Experiment {
     }
 }
 
-/// Whether a hyperparameter is the target itself, as a number or as one of its classes.
+/// Whether a hyperparameter is the target itself, as a number or as one of its classes, or says
+/// it: only one optimiser has a momentum.
 fn tells(set: &str, feature: &str, target: &str) -> bool {
-    set == HYPER && feature.split('=').next() == Some(target)
+    let is = feature.split('=').next() == Some(target);
+    set == HYPER && (is || (feature, target) == ("momentum", "optimizer"))
 }

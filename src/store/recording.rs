@@ -1,4 +1,4 @@
-//! Results of predictions as a commit. They are added by every run, whatever else is there.
+//! Results of predictions as a commit: every run adds its own, whatever else is there.
 
 use std::collections::BTreeSet;
 
