@@ -41,7 +41,7 @@
 //! ```
 //!
 //! The modules stand in the order in which data flows; none imports one to its
-//! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `features`, `cli`.
+//! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `features`, `predict`, `cli`.
 //! `ARCHITECTURE.md` is the map.
 
 pub mod arch;
@@ -50,6 +50,7 @@ pub mod dataset;
 mod disk;
 pub mod error;
 pub mod features;
+pub mod predict;
 mod random;
 pub mod scan;
 pub mod sql;

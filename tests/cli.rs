@@ -37,7 +37,7 @@ fn zoolake(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command and tells everything a user would see of it.
-fn transcript(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn transcript(folder: &Path, arguments: &[&str]) -> String {
     let output = zoolake(folder, arguments).output().unwrap();
     let shown: Vec<String> = arguments
         .iter()
@@ -56,14 +56,14 @@ fn transcript(folder: &Path, arguments: &[&str]) -> String {
     }
 }
 
-fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
+pub(crate) fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
     commands.iter().map(|arguments| transcript(folder, arguments)).collect()
 }
 
 #[test]
 fn help() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 19] = [
         &["--help"],
         &["demo", "--help"],
         &["zoos", "--help"],
@@ -72,6 +72,8 @@ fn help() {
         &["query", "--help"],
         &["features", "--help"],
         &["describe", "--help"],
+        &["predict", "--help"],
+        &["benchmark", "--help"],
         &["datasets", "--help"],
         &["datasets", "fetch", "--help"],
         &["datasets", "add", "--help"],

@@ -72,7 +72,7 @@ impl Size {
 
 /// One row per table: rows, files and sizes of the stored ones.
 fn tables(session: &Session) -> Result<RecordBatch> {
-    let empty = [Table::Models, Table::Epochs, Table::Tensors];
+    let empty = [Table::Models, Table::Epochs, Table::Tensors, Table::Results, Table::Predictions];
     let empty = empty.map(|table| (table.to_string(), Size::of(&table)));
     let mut stored: BTreeMap<String, Size> = empty.into();
     for file in session.snapshot().files() {
@@ -106,6 +106,8 @@ fn contents(table: &str) -> String {
         "states" => "models and epochs joined, with the generalisation gap",
         "tensors" => "parameter layouts: tensors of each architecture",
         "weights" => "one row per state and tensor, all architectures",
+        "results" => "one row per metric of a predictor",
+        "predictions" => "one row per predicted state, beside the truth",
         "functions" => "one row per SQL function on vectors",
         "snapshots" => "one row per commit",
         "files" => "one row per Parquet file",

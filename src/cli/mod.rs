@@ -4,6 +4,7 @@
 //! 0 done, 1 failed, 2 wrong usage, 75 interrupted but resumable. The rest of
 //! the library never prints.
 
+mod benchmark;
 mod checkpoint;
 mod compact;
 mod copy;
@@ -24,12 +25,14 @@ mod io_stats;
 mod log;
 mod output;
 mod place;
+mod predict;
 mod progress;
 mod query;
 mod shard;
 mod signal;
 mod sql;
 mod stdout;
+mod study;
 mod train;
 mod vacuum;
 mod verify;
@@ -62,6 +65,8 @@ enum Command {
     Query(query::Query),
     Features(features::Features),
     Describe(describe::Describe),
+    Predict(predict::Predict),
+    Benchmark(benchmark::Benchmark),
     Datasets(datasets::Datasets),
     Log(log::Log),
     Verify(verify::Verify),
@@ -109,6 +114,8 @@ fn run(command: Command) -> Result<()> {
             Command::Query(query) => query.run().await,
             Command::Features(features) => features.run().await,
             Command::Describe(describe) => describe.run().await,
+            Command::Predict(predict) => predict.run().await,
+            Command::Benchmark(benchmark) => benchmark.run().await,
             Command::Datasets(datasets) => datasets.run().await,
             Command::Log(log) => log.run().await,
             Command::Verify(verify) => verify.run().await,

@@ -58,6 +58,11 @@ impl Output {
         Self { format: Some(Format::Table), output: None }
     }
 
+    /// Whether it is a format for people.
+    pub(super) fn is_for_people(&self) -> Result<bool> {
+        Ok(matches!(self.format()?, Format::Table | Format::Markdown))
+    }
+
     /// Writes all rows.
     pub(super) async fn write(&self, rows: Rows) -> Result<()> {
         let format = self.format()?;

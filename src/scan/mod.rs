@@ -15,7 +15,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::store::{EPOCHS, MODELS, Snapshot, TENSORS, Table};
+use crate::store::{EPOCHS, MODELS, PREDICTIONS, RESULTS, Snapshot, TENSORS, Table};
 use vectors::{Columns, Footer};
 
 pub use table::StoreTable;
@@ -46,6 +46,8 @@ pub fn tables(snapshot: &Snapshot) -> Result<Vec<(String, Arc<dyn TableProvider>
         table(Table::Models, MODELS.arrow())?,
         table(Table::Epochs, EPOCHS.arrow())?,
         table(Table::Tensors, TENSORS.arrow())?,
+        table(Table::Results, RESULTS.arrow())?,
+        table(Table::Predictions, PREDICTIONS.arrow())?,
         ("snapshots".to_owned(), system::snapshots(snapshot)?),
         ("files".to_owned(), system::files(snapshot)?),
     ];

@@ -179,7 +179,13 @@ impl Transfer<'_> {
     ) -> Result<(Vec<Arc<DataFile>>, Vec<Arc<DataFile>>)> {
         // Then no file has to be looked into, but those of layouts.
         let lacks_all = models.len() == self.snapshot.num_models();
-        let lacking = self.snapshot.files().filter(|file| !target.has_file(&file.path));
+        // Results are of runs on the store as it was, and have no key by which to tell whether
+        // a target has them: a store that is copied whole takes them along.
+        let is_result = |table: &Table| matches!(table, Table::Results | Table::Predictions);
+        let is_wanted = |file: &&Arc<DataFile>| {
+            !target.has_file(&file.path) && (lacks_all || !is_result(&file.table))
+        };
+        let lacking = self.snapshot.files().filter(is_wanted);
         let files: Vec<Arc<DataFile>> = lacking.map(Arc::clone).collect();
         let mut shares = futures::stream::iter(files)
             .map(|file| async move {

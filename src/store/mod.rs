@@ -46,6 +46,7 @@ mod format;
 mod location;
 mod log;
 mod paths;
+mod recording;
 mod removal;
 mod requests;
 mod rewrite;
@@ -62,9 +63,12 @@ pub use copy::{Copied, CopyProgress};
 pub(crate) use failure::reason;
 pub use location::{CloudOptions, Location};
 pub use log::{DataFile, Entry};
+pub use recording::Stamp;
 pub use removal::Dropped;
 pub use requests::{RequestCounter, Requests};
-pub use schema::{Column, ColumnType, EPOCHS, MODELS, TENSORS, Table, TableSchema};
+pub use schema::{
+    Column, ColumnType, EPOCHS, MODELS, PREDICTIONS, RESULTS, TENSORS, Table, TableSchema,
+};
 pub(crate) use schema::{row_bytes, values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
 pub use vacuum::{Garbage, GarbageKind};

@@ -344,7 +344,7 @@ impl States {
                         *counts.entry((*key.0, *key.1)).or_default() += 1;
                     }
                 }
-                Table::Tensors | Table::Other(_) => {}
+                Table::Tensors | Table::Results | Table::Predictions | Table::Other(_) => {}
             }
         }
     }

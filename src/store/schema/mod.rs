@@ -5,6 +5,8 @@
 
 mod epochs;
 mod models;
+mod predictions;
+mod results;
 mod table;
 mod tensors;
 mod weights;
@@ -15,6 +17,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 pub use epochs::EPOCHS;
 pub use models::MODELS;
+pub use predictions::PREDICTIONS;
+pub use results::RESULTS;
 pub use table::Table;
 pub use tensors::TENSORS;
 pub(crate) use weights::{values_field, weights_schema};
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn schemas_folder_matches_the_code() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
-        let texts = [&MODELS, &EPOCHS, &TENSORS]
+        let texts = [&MODELS, &EPOCHS, &TENSORS, &RESULTS, &PREDICTIONS]
             .map(|schema| (format!("{}.v{}.md", schema.name, schema.version), schema.markdown()))
             .into_iter()
             .chain([(format!("weights.v{}.md", weights::VERSION), weights::markdown())]);

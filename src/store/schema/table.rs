@@ -5,7 +5,7 @@ use std::fmt;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use super::{EPOCHS, MODELS, TENSORS, weights_schema};
+use super::{EPOCHS, MODELS, PREDICTIONS, RESULTS, TENSORS, weights_schema};
 use crate::arch::Arch;
 
 const WEIGHTS: &str = "weights_";
@@ -22,6 +22,10 @@ pub enum Table {
     Tensors,
     /// One row per state of one architecture: weights.
     Weights(String),
+    /// One row per metric of a predictor.
+    Results,
+    /// One row per predicted state.
+    Predictions,
     /// A table of a later zoolake, which this one leaves alone.
     Other(String),
 }
@@ -34,6 +38,8 @@ impl Table {
             Self::Epochs => Some(EPOCHS.arrow()),
             Self::Tensors => Some(TENSORS.arrow()),
             Self::Weights(arch) => Some(weights_schema(Arch::by_name(arch).ok()?.layout())),
+            Self::Results => Some(RESULTS.arrow()),
+            Self::Predictions => Some(PREDICTIONS.arrow()),
             Self::Other(_) => None,
         }
     }
@@ -44,6 +50,8 @@ impl Table {
             Self::Models => &["model_id"],
             Self::Epochs | Self::Weights(_) => &["epoch", "model_id"],
             Self::Tensors => &["arch", "position"],
+            Self::Results => &["run"],
+            Self::Predictions => &["run", "epoch", "model_id"],
             Self::Other(_) => &[],
         }
     }
@@ -55,6 +63,8 @@ impl From<String> for Table {
             "models" => Self::Models,
             "epochs" => Self::Epochs,
             "tensors" => Self::Tensors,
+            "results" => Self::Results,
+            "predictions" => Self::Predictions,
             _ => match name.strip_prefix(WEIGHTS) {
                 Some(arch) if !arch.is_empty() => Self::Weights(arch.to_owned()),
                 _ => Self::Other(name),
@@ -75,6 +85,8 @@ impl fmt::Display for Table {
             Self::Models => f.write_str("models"),
             Self::Epochs => f.write_str("epochs"),
             Self::Tensors => f.write_str("tensors"),
+            Self::Results => f.write_str("results"),
+            Self::Predictions => f.write_str("predictions"),
             Self::Weights(arch) => write!(f, "{WEIGHTS}{arch}"),
             Self::Other(name) => f.write_str(name),
         }
@@ -87,7 +99,8 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["models", "epochs", "tensors", "weights_cnn_s", "weights_", "predictions"] {
+        for name in ["models", "epochs", "tensors", "weights_cnn_s", "weights_", "results", "later"]
+        {
             assert_eq!(Table::from(name.to_owned()).to_string(), name);
         }
         assert_eq!(Table::from("weights_".to_owned()), Table::Other("weights_".to_owned()));

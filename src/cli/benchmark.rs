@@ -1,0 +1,51 @@
+//! `zoolake benchmark`: the table of the zoo paper, of one's own zoo.
+
+use clap::Args;
+
+use super::progress::note;
+use super::study::Study;
+use crate::error::Result;
+use crate::predict::{Protocol, States};
+
+/// What the zoo paper predicts: numbers, then classes.
+const TARGETS: [&str; 9] = [
+    "test_acc",
+    "ggap",
+    "epoch",
+    "lr",
+    "weight_decay",
+    "dropout",
+    "activation",
+    "init",
+    "optimizer",
+];
+
+/// Compute the published table of a zoo: every target from every feature set
+///
+/// Targets are test accuracy, generalisation gap, epoch, learning rate, weight decay, dropout,
+/// activation, initialisation and optimiser, as far as they vary in the zoo; features are weights and
+/// their quintiles; the protocol is `modelzoos_v1` (Schürholt et al., Model Zoos, 2022, Table 2).
+/// Models that diverged are left out: their weights are no numbers. Otherwise as `zoolake predict`.
+#[derive(Debug, Args)]
+pub(super) struct Benchmark {
+    /// The zoo
+    zoo: String,
+
+    #[command(flatten)]
+    study: Study,
+}
+
+impl Benchmark {
+    pub(super) async fn run(self) -> Result<()> {
+        let protocol = Protocol::ModelzoosV1;
+        let zoos = [self.zoo];
+        let selection = self.study.selection(protocol, &zoos, &[], Some("status = 'ok'"));
+        let session = self.study.place.session().await?;
+        let targets: Vec<String> = TARGETS.iter().map(|target| (*target).to_owned()).collect();
+        let (varying, constant) = States::varying(&session, &selection, &targets).await?;
+        if !constant.is_empty() {
+            note(&format!("left out, since they do not vary: {}", constant.join(", ")));
+        }
+        self.study.run(&varying, selection, protocol).await
+    }
+}

@@ -1,0 +1,243 @@
+//! Prediction as a user sees it: what is told, what is recorded, and what is refused.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Float64Type, Int64Type};
+use tempfile::TempDir;
+use zoolake::Kind;
+use zoolake::predict::{
+    Experiment, Findings, Metric, Predictor, Protocol, Run, Selection, Splitting,
+};
+use zoolake::sql::Session;
+use zoolake::store::{Stamp, Store};
+
+use crate::cli::{transcript, transcripts};
+use crate::fixture::{new_place, synthetics};
+
+/// A store with synthetic models `0..40` of four states each.
+async fn store() -> Store {
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    store.writer().await.unwrap().commit(&synthetics(0..40), "train").await.unwrap();
+    store
+}
+
+async fn session(store: &Store) -> Session {
+    let mut session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
+    zoolake::features::register(&mut session);
+    session
+}
+
+/// Of losses and optimisers from seven statistics of all weights.
+fn experiment() -> Experiment {
+    Experiment {
+        selection: Selection { epochs: zoolake::features::Epochs::All, ..Selection::default() },
+        targets: vec!["test_loss".to_owned(), "optimizer".to_owned()],
+        features: vec!["global7_v1".to_owned()],
+        predictors: vec![Predictor::Probe, Predictor::Gbt],
+        protocol: Protocol::Standard,
+        splitting: Splitting::Stratified([70, 15, 15]),
+        seed: 1,
+    }
+}
+
+async fn run(experiment: &Experiment, store: &Store) -> Findings {
+    experiment.run(&session(store).await, &|_| ()).await.unwrap()
+}
+
+async fn record(store: &Store, experiment: &Experiment, findings: &Findings) -> String {
+    let run = Run { stamp: Stamp::now(), version: store.snapshot().await.unwrap().version() };
+    let results = run.results(experiment, findings).unwrap();
+    store.record("predict", &results, &run.predictions(findings).unwrap()).await.unwrap();
+    run.stamp.id
+}
+
+async fn ask(store: &Store, sql: &str) -> RecordBatch {
+    let rows = session(store).await.sql(sql).await.unwrap();
+    let schema = rows.schema();
+    concat_batches(&schema, &rows.collect().await.unwrap()).unwrap()
+}
+
+async fn count(store: &Store, table: &str) -> i64 {
+    let rows = ask(store, &format!("SELECT count(*) FROM {table}")).await;
+    rows.column(0).as_primitive::<Int64Type>().value(0)
+}
+
+#[tokio::test]
+async fn scores_can_be_told_from_what_is_recorded() {
+    let store = store().await;
+    let experiment = experiment();
+    let findings = run(&experiment, &store).await;
+    // Mean, two predictors from hyperparameters, two from statistics; for each target.
+    assert_eq!(findings.outcomes.len(), 10);
+    let id = record(&store, &experiment, &findings).await;
+    let again = ask(
+        &store,
+        &format!(
+            "WITH p AS (
+                 SELECT *, avg(truth) OVER (PARTITION BY features, predictor) AS centre
+                 FROM predictions WHERE run = '{id}' AND target = 'test_loss' AND part = 'test'),
+             told AS (
+                 SELECT features, predictor,
+                        1 - sum((truth - predicted) * (truth - predicted))
+                            / sum((truth - centre) * (truth - centre)) AS r2
+                 FROM p GROUP BY features, predictor)
+             SELECT r.value, told.r2 FROM results r
+             JOIN told ON r.features = told.features AND r.predictor = told.predictor
+             WHERE r.run = '{id}' AND r.metric = 'r2' AND r.target = 'test_loss' AND r.part = 'test'"
+        ),
+    )
+    .await;
+    assert_eq!(again.num_rows(), 5);
+    let column = |index: usize| again.column(index).as_primitive::<Float64Type>();
+    for row in 0..5 {
+        assert!((column(0).value(row) - column(1).value(row)).abs() < 1e-9);
+    }
+    let classes = "SELECT r.value, p.hits, p.states FROM results r JOIN (
+                       SELECT features, predictor, count(*) AS states,
+                              count(*) FILTER (WHERE truth_class = predicted_class) AS hits
+                       FROM predictions WHERE target = 'optimizer' AND part = 'test'
+                       GROUP BY features, predictor) p
+                   ON r.features = p.features AND r.predictor = p.predictor
+                   WHERE r.metric = 'accuracy' AND r.part = 'test'";
+    let classes = ask(&store, classes).await;
+    assert_eq!(classes.num_rows(), 5);
+    for row in 0..5 {
+        let counts = [1, 2].map(|index| classes.column(index).as_primitive::<Int64Type>());
+        let accuracy = counts[0].value(row) as f64 / counts[1].value(row) as f64;
+        assert!(
+            (classes.column(0).as_primitive::<Float64Type>().value(row) - accuracy).abs() < 1e-12
+        );
+    }
+    let confusion = "SELECT sum(value) FROM results WHERE metric = 'confusion' AND part = 'test'
+                     GROUP BY features, predictor";
+    let confusion = ask(&store, confusion).await;
+    let states = findings.outcomes[5].test().count.states as f64;
+    assert_eq!(confusion.column(0).as_primitive::<Float64Type>().values(), &[states; 5]);
+    assert!(store.verify().await.unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_learnt_beats_the_mean_and_no_target_tells_itself() {
+    let store = store().await;
+    let findings = run(&experiment(), &store).await;
+    let score = |target: &str, features: &str, predictor| {
+        let mut outcomes = findings.outcomes.iter();
+        let is = |outcome: &&zoolake::predict::Outcome| {
+            (outcome.target.as_str(), outcome.features.as_str(), outcome.predictor)
+                == (target, features, predictor)
+        };
+        outcomes.find(is).unwrap().test().scores[0].value.unwrap()
+    };
+    // Statistics grow with model and epoch, and the loss falls with both.
+    assert!(score("test_loss", "global7_v1", Predictor::Gbt) > 0.9);
+    assert!(score("test_loss", "none", Predictor::Mean) < 0.1);
+    // Were `optimizer=adam`, or momentum, which only `sgd` has, a feature, this would be 1.
+    assert!(score("optimizer", "hyper", Predictor::Softmax) < 0.9);
+    let again = run(&experiment(), &store).await;
+    for (one, other) in findings.outcomes.iter().zip(&again.outcomes) {
+        assert_eq!(one.test().predicted, other.test().predicted, "the seed decides");
+        assert_eq!(one.test().scores, other.test().scores);
+    }
+    assert!(findings.outcomes[0].test().score(Metric::TauCeiling).is_some());
+}
+
+#[tokio::test]
+async fn results_stay_and_predictions_leave_with_their_models() {
+    let store = store().await;
+    let experiment = experiment();
+    let findings = run(&experiment, &store).await;
+    record(&store, &experiment, &findings).await;
+    record(&store, &experiment, &findings).await;
+    let (results, predictions) =
+        (count(&store, "results").await, count(&store, "predictions").await);
+    store.compact(&|_| ()).await.unwrap();
+    assert_eq!(count(&store, "results").await, results);
+    assert_eq!(count(&store, "predictions").await, predictions);
+
+    let copy = Store::open_or_create(new_place()).await.unwrap();
+    for _ in 0..2 {
+        store.copy_to(&copy, &store.snapshot().await.unwrap(), &|_| ()).await.unwrap();
+        assert_eq!(count(&copy, "results").await, results, "once, however often it is copied");
+        assert_eq!(count(&copy, "predictions").await, predictions);
+    }
+
+    store.drop_zoo("synthetic").await.unwrap();
+    assert_eq!(count(&store, "results").await, results);
+    assert_eq!(count(&store, "predictions").await, 0);
+    let run = Run { stamp: Stamp::now(), version: 1 };
+    let rows = (run.results(&experiment, &findings), run.predictions(&findings));
+    let late = store.record("predict", &rows.0.unwrap(), &rows.1.unwrap()).await;
+    let error = late.unwrap_err();
+    assert_eq!(error.kind(), Kind::Conflict);
+    assert!(error.to_string().ends_with("was dropped while predictions were made"), "{error}");
+}
+
+/// A folder with the store in `zoo`.
+fn site() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("zoo");
+    tokio::runtime::Builder::new_multi_thread().build().unwrap().block_on(async {
+        use zoolake::store::{CloudOptions, Location};
+        let location = Location::new(place.to_str().unwrap(), &CloudOptions::default()).unwrap();
+        let store = Store::open_or_create(location).await.unwrap();
+        store.writer().await.unwrap().commit(&synthetics(0..40), "train").await.unwrap();
+    });
+    folder
+}
+
+#[test]
+fn a_table_a_figure_and_a_run_to_ask_for() {
+    let folder = site();
+    let common = ["predict", "-s", "zoo", "-t", "test_loss", "-f", "global7_v1", "-p", "ridge"];
+    let told = transcript(folder.path(), &[&common[..], &["--plot", "out.svg"]].concat());
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"run = '[0-9a-f-]+'", "run = '[run]'");
+    // Four digits of a product of matrices are the same on every processor; more need not be.
+    settings.bind(|| insta::assert_snapshot!(told));
+    let svg = std::fs::read_to_string(folder.path().join("out.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    assert!(svg.contains("true test_loss") && svg.contains("global7_v1, ridge"));
+    // 6 models of 4 states judge.
+    assert_eq!(svg.matches("<circle").count(), 24);
+
+    let ask = "SELECT count(DISTINCT run) AS runs FROM results";
+    let asked = ["sql", "-s", "zoo", "--format", "csv", ask];
+    assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"));
+    transcript(folder.path(), &[&common[..], &["--no-save"]].concat());
+    assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"), "--no-save");
+}
+
+#[test]
+fn a_benchmark_takes_what_varies() {
+    let folder = site();
+    let arguments = ["benchmark", "synthetic", "-s", "zoo", "-f", "norms_v1", "--format", "csv"];
+    let told = transcript(folder.path(), &arguments);
+    for target in ["test_acc", "ggap", "epoch", "activation", "optimizer"] {
+        assert!(told.contains(&format!("\n{target},norms_v1,")), "{told}");
+    }
+    assert!(told.contains("left out, since they do not vary: lr, weight_decay, dropout, init"));
+}
+
+#[test]
+fn wrong_input() {
+    let folder = site();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("split.csv", "model_id,part\n7,tset\n");
+    let commands: [&[&str]; 14] = [
+        &["predict", "-s", "zoo", "-t", "tset_acc"],
+        &["predict", "-s", "zoo", "-t", "lr"],
+        &["predict", "-s", "zoo", "-t", "val_acc"],
+        &["predict", "-s", "zoo", "-t", "momentum"],
+        &["predict", "-s", "zoo", "-f", "hsg_quintile_v1"],
+        &["predict", "-s", "zoo", "-p", "forest"],
+        &["predict", "-s", "zoo", "-t", "activation", "-p", "ridge", "-f", "hyper"],
+        &["predict", "-s", "zoo", "-t", "test_loss", "-p", "statnn", "-f", "hyper"],
+        &["predict", "-s", "zoo", "--zoo", "synthetics"],
+        &["predict", "-s", "zoo", "--where", "seed < 3"],
+        &["predict", "-s", "zoo", "--where", "seed < 0"],
+        &["predict", "-s", "zoo", "--protocol", "nfn"],
+        &["predict", "-s", "zoo", "--split-file", "split.csv"],
+        &["predict", "-s", "zoo", "--confusion", "-p", "ridge", "-f", "hyper"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+}
