@@ -26,6 +26,20 @@
 //! # Ok::<(), zoolake::Error>(()) }).unwrap();
 //! ```
 //!
+//! **Describe its states.** [`features::register`] makes the feature sets of the
+//! literature table functions of a session, and a [`features::Query`] chooses sets,
+//! zoos, epochs and tensors.
+//!
+//! ```no_run
+//! # async fn described(mut session: zoolake::sql::Session) -> zoolake::Result<()> {
+//! use zoolake::features::{self, Epochs, Query};
+//!
+//! features::register(&mut session);
+//! let query = Query { set: "hsg_quintiles_v1".into(), epochs: Epochs::Last, ..Query::default() };
+//! let rows = session.sql(&query.sql(&session).await?).await?;
+//! # Ok(()) }
+//! ```
+//!
 //! The modules stand in the order in which data flows; none imports one to its
 //! right: `arch`, `dataset`, `zoo`, `train`, `store`, `scan`, `sql`, `features`, `predict`, `cli`.
 //! `ARCHITECTURE.md` is the map.

@@ -63,13 +63,14 @@ pub(crate) fn transcripts(folder: &Path, commands: &[&[&str]]) -> String {
 #[test]
 fn help() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
         &["--help"],
         &["demo", "--help"],
         &["zoos", "--help"],
         &["train", "--help"],
         &["sql", "--help"],
         &["query", "--help"],
+        &["features", "--help"],
         &["describe", "--help"],
         &["predict", "--help"],
         &["benchmark", "--help"],
@@ -101,6 +102,35 @@ fn formats() {
         folder.path(),
         &["sql", "-s", "zoo", "--format", "csv", "SELECT 1 AS one WHERE false"],
     );
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn features() {
+    let folder = site();
+    let ask = |arguments: &[&'static str]| -> Vec<&'static str> {
+        [&["features"], arguments, &["-s", "zoo"]].concat()
+    };
+    let mut text = transcript(folder.path(), &["features", "--format", "csv"]);
+    for arguments in [
+        ["norms_v1", "--tensors", "conv1.bias,fc2"].as_slice(),
+        &["hsg_quintiles_v1", "--tensors", "conv1.bias", "--epoch", "1..2", "--format", "csv"],
+        &["learning_curve_v1(1)", "--zoo", "synthetic", "--format", "csv"],
+        &["hyper", "--epoch", "0", "--format", "markdown"],
+        &["trajectory_v1", "--show"],
+        &["hsg_quintiles_v1", "--tensors", "conv1", "--zoo", "synthetic", "--show"],
+        &["norms_v1", "--tensors", "fc3"],
+        &["global7_v1", "--tensors", "fc2"],
+        &["norms_v1", "--zoo", "synthetics"],
+        &["norms_v1", "--arch", "cnn_m"],
+        &["norms_v1", "--epoch", "4"],
+        &["norms_v1(3)"],
+        &["learning_curve_v1(one)"],
+        &["hsg_quintiles"],
+    ] {
+        text += &transcript(folder.path(), &ask(arguments));
+    }
+    text += &transcript(folder.path(), &["features", "norms_v1"]);
     insta::assert_snapshot!(text);
 }
 

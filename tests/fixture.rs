@@ -14,6 +14,11 @@ use zoolake::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler, Zoo};
 /// Model `index` of a synthetic zoo, with states 0 to `epochs`. Weight `i` of
 /// model `m` at epoch `e` is `(m + 1) (e + 1) i / 1024`: exact in `f32`.
 pub(crate) fn synthetic(index: u32, epochs: usize) -> Trained {
+    synthetic_of("synthetic", "cnn_s", index, epochs)
+}
+
+/// The same model in another zoo, of another architecture.
+pub(crate) fn synthetic_of(zoo: &str, arch: &'static str, index: u32, epochs: usize) -> Trained {
     let activations = [Activation::Tanh, Activation::Relu];
     let hyper = Hyper {
         activation: activations[index as usize % 2],
@@ -28,8 +33,8 @@ pub(crate) fn synthetic(index: u32, epochs: usize) -> Trained {
         epochs,
         seed: u64::from(index),
     };
-    let model = Model::new("synthetic", index as usize, "digits", "cnn_s", hyper);
-    let size = Arch::by_name("cnn_s").unwrap().layout().size();
+    let model = Model::new(zoo, index as usize, "digits", arch, hyper);
+    let size = Arch::by_name(arch).unwrap().layout().size();
     let states = (0..=epochs).map(|epoch| {
         let factor = f64::from(index + 1) * (epoch + 1) as f64;
         State {

@@ -8,6 +8,7 @@ mod cluster;
 mod compat;
 mod crash;
 mod faults;
+mod features;
 mod fixture;
 mod long;
 #[cfg(target_os = "linux")]

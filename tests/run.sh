@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests: Rust's own, then Python reading the demo's Parquet files without us, the template for
-# Kubernetes, and stores on a server that speaks S3.
+# All tests: Rust's own, then Python reading the demo's Parquet files without us and computing features
+# of them, the template for Kubernetes, and stores on a server that speaks S3.
 # Needs cargo, and python3 with pip for the second part; writes below target/ only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,7 @@ fi
 rm -rf "$target/python-demo"
 cargo run --release --quiet -- demo --store "$target/python-demo" >"$target/python-demo.txt"
 "$venv/bin/python" python/check_interop.py "$target/python-demo" "$target/release/zoolake"
+"$venv/bin/python" python/check_features.py "$target/python-demo" "$target/release/zoolake"
 "$venv/bin/python" python/check_cluster.py "$target/release/zoolake"
 "$venv/bin/python" python/check_s3.py "$target/release/zoolake"
 # Damage to every byte of a footer is the same on any service.

@@ -61,6 +61,7 @@ pub(super) struct Features {
 impl Features {
     pub(super) async fn run(self) -> Result<()> {
         let Some(set) = self.set else { return self.output.write(list()?.into()).await };
+        features::parse(&set)?;
         let query = Query {
             set,
             archs: self.arch,

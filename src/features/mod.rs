@@ -60,6 +60,18 @@ pub fn by_name(name: &str) -> Result<&'static dyn FeatureSet> {
     })
 }
 
+/// The feature set of a call such as `learning_curve_v1(10)`, and its number if it
+/// has one.
+pub fn parse(call: &str) -> Result<(&'static dyn FeatureSet, Option<i64>)> {
+    let Some((name, number)) = call.strip_suffix(')').and_then(|call| call.split_once('(')) else {
+        return Ok((by_name(call)?, None));
+    };
+    match number.parse() {
+        Ok(number) => Ok((by_name(name)?, Some(number))),
+        Err(_) => Err(Error::invalid(format!("feature set `{call}`: `{number}` is no number"))),
+    }
+}
+
 /// Makes every feature set a table function of `session`:
 /// `SELECT * FROM hsg_quintiles_v1('cnn_s')`.
 pub fn register(session: &mut Session) {

@@ -6,7 +6,7 @@ use arrow::datatypes::Int64Type;
 use super::call::Call;
 use super::set::{Column, FeatureSet, Frame, literals, quoted};
 use super::slots::layer_of;
-use super::{Epochs, by_name};
+use super::{Epochs, parse};
 use crate::error::{Error, Result};
 use crate::sql::Session;
 
@@ -44,7 +44,7 @@ impl Query {
         Ok(format!("SELECT f.model_id, f.epoch, {columns} {states} ORDER BY f.epoch, f.model_id"))
     }
 
-    /// The architectures of the chosen zoos. Several must be asked for by name.
+    /// The architectures of the chosen states. Several must be asked for by name.
     async fn archs(&self, session: &Session, set: &dyn FeatureSet) -> Result<Vec<String>> {
         let models =
             texts(session, "SELECT DISTINCT zoo, arch FROM models ORDER BY zoo, arch").await?;
@@ -55,27 +55,26 @@ impl Query {
                 return Err(Error::not_allowed("zoo", zoo, &known));
             }
         }
+        let chosen =
+            models.iter().filter(|model| self.zoos.is_empty() || self.zoos.contains(&model[0]));
+        let mut archs: Vec<&str> = chosen.map(|model| model[1].as_str()).collect();
+        archs.sort_unstable();
+        archs.dedup();
+        for arch in &self.archs {
+            if !archs.contains(&arch.as_str()) && !archs.is_empty() {
+                return Err(Error::not_allowed("architecture", arch, &archs));
+            }
+        }
         if !self.archs.is_empty() || !set.of_weights() {
             return Ok(self.archs.clone());
         }
-        let chosen = models
-            .into_iter()
-            .filter(|model| self.zoos.is_empty() || self.zoos.contains(&model[0]));
-        let mut archs: Vec<String> = chosen.filter_map(|model| model.into_iter().nth(1)).collect();
-        archs.sort_unstable();
-        archs.dedup();
-        match archs.as_slice() {
-            [_, _, ..] => {
-                let names: Vec<String> = archs.iter().map(|arch| format!("`{arch}`")).collect();
-                let message =
-                    format!("the states are of several architectures: {}", names.join(", "));
-                Err(Error::invalid(message).with_hint(format!(
-                    "choose one, or `{}` for their common frame",
-                    archs.join(",")
-                )))
-            }
-            _ => Ok(archs),
+        if archs.len() > 1 {
+            let names: Vec<String> = archs.iter().map(|arch| format!("`{arch}`")).collect();
+            let message = format!("the states are of several architectures: {}", names.join(", "));
+            let hint = format!("choose one, or `{}` for their common frame", archs.join(","));
+            return Err(Error::invalid(message).with_hint(hint));
         }
+        Ok(archs.into_iter().map(str::to_owned).collect())
     }
 
     /// The chosen columns in SQL.
@@ -151,17 +150,6 @@ impl Query {
             }
             _ => error.with_hint(format!("the states are of epochs {first} to {last}")),
         })
-    }
-}
-
-/// A feature set, and its number: `name` or `name(10)`.
-fn parse(text: &str) -> Result<(&'static dyn FeatureSet, Option<i64>)> {
-    let Some((name, number)) = text.strip_suffix(')').and_then(|call| call.split_once('(')) else {
-        return Ok((by_name(text)?, None));
-    };
-    match number.parse() {
-        Ok(number) => Ok((by_name(name)?, Some(number))),
-        Err(_) => Err(Error::invalid(format!("feature set `{text}`: `{number}` is no number"))),
     }
 }
 

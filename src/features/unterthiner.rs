@@ -18,7 +18,7 @@ pub(super) const SEVEN: [Statistic; 7] = [
 pub(super) const SET: TensorStatistics = TensorStatistics {
     name: "unterthiner_v1",
     about: "min, quartiles, max, standard deviation (ddof 0) and mean of each tensor, bias before weight",
-    source: "Unterthiner et al. 2020, arXiv 2002.11448, section 3.1; google-research/dnn_predict_accuracy",
+    source: "Unterthiner et al. 2020, arXiv 2002.11448; google-research/dnn_predict_accuracy",
     order: Order::BiasFirst,
     statistics: &SEVEN,
 };

@@ -42,8 +42,8 @@ pub enum Argument {
     Integer(i64),
 }
 
-/// The call as it is written, to tell it from others.
-type Call = (String, Vec<Argument>);
+/// A call as it is written: the name, and the arguments if they are such.
+type Call = (String, Option<Vec<Argument>>);
 
 /// Replaces the calls of `functions` in a statement by their queries.
 pub(super) async fn expand(
@@ -60,21 +60,29 @@ pub(super) async fn expand(
         },
         _ => return Ok(()),
     };
-    let mut calls = Calls { functions, found: Vec::new() };
-    if let ControlFlow::Break(error) = statement.as_ref().visit(&mut calls) {
-        return Err(error.into());
-    }
+    let mut calls = Calls::default();
+    // Nothing breaks it off.
+    let _ = statement.as_ref().visit(&mut calls);
     let mut queries = Queries(Vec::new());
-    for (name, arguments) in calls.found {
+    for (name, arguments) in calls.0 {
         let Some(function) = functions.iter().find(|function| function.name() == name) else {
-            continue;
+            if state.table_functions().contains_key(&name) {
+                continue;
+            }
+            return Err(unknown(&name, functions, state).into());
+        };
+        let Some(arguments) = arguments else {
+            return Err(Error::invalid(format!(
+                "SQL error: `{name}` takes texts in quotes and integers, and no other expressions"
+            ))
+            .into());
         };
         let text = function.query(session, &arguments).await?;
         let parsed = state.sql_to_statement(&text, &state.config_options().sql_parser.dialect)?;
         if let Statement::Statement(parsed) = parsed
             && let ast::Statement::Query(query) = *parsed
         {
-            queries.0.push(((name, arguments), query));
+            queries.0.push(((name, Some(arguments)), query));
         }
     }
     // Nothing breaks it off.
@@ -100,30 +108,25 @@ impl From<DataFusionError> for Failure {
     }
 }
 
-/// Collects the calls of a statement, each once.
-struct Calls<'a> {
-    functions: &'a [Arc<dyn TableFunction>],
-    found: Vec<Call>,
+fn unknown(name: &str, functions: &[Arc<dyn TableFunction>], state: &SessionState) -> Error {
+    let mut known: Vec<&str> = functions.iter().map(|function| function.name()).collect();
+    known.extend(state.table_functions().keys().map(String::as_str));
+    known.sort_unstable();
+    Error::not_allowed("table function", name, &known).context("SQL error")
 }
 
-impl Visitor for Calls<'_> {
-    type Break = Error;
+/// Collects the calls of a statement, each once.
+#[derive(Default)]
+struct Calls(Vec<Call>);
 
-    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Error> {
-        let TableFactor::Table { name, args: Some(arguments), .. } = table else {
-            return ControlFlow::Continue(());
-        };
-        let name = plain(name);
-        if !self.functions.iter().any(|function| function.name() == name) {
-            return ControlFlow::Continue(());
-        }
-        let Some(arguments) = literals(&arguments.args) else {
-            return ControlFlow::Break(Error::invalid(format!(
-                "SQL error: `{name}` takes texts in quotes and integers, and no other expressions"
-            )));
-        };
-        if !self.found.contains(&(name.clone(), arguments.clone())) {
-            self.found.push((name, arguments));
+impl Visitor for Calls {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+        if let Some(call) = call(table)
+            && !self.0.contains(&call)
+        {
+            self.0.push(call);
         }
         ControlFlow::Continue(())
     }
@@ -136,39 +139,41 @@ impl VisitorMut for Queries {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, args: Some(arguments), alias, .. } = table {
-            let called = plain(name);
-            let arguments = literals(&arguments.args).unwrap_or_default();
-            let query = self.0.iter().find(|((name, of), _)| *name == called && *of == arguments);
-            if let Some((_, query)) = query {
-                let alias = alias.take().unwrap_or_else(|| TableAlias {
-                    explicit: true,
-                    name: Ident::new(called),
-                    columns: Vec::new(),
-                    at: None,
-                });
-                let subquery = query.clone();
-                *table = TableFactor::Derived {
-                    lateral: false,
-                    subquery,
-                    alias: Some(alias),
-                    sample: None,
-                };
-            }
+        let called = call(table);
+        let query = self.0.iter().find(|(of, _)| Some(of) == called.as_ref());
+        if let (Some(((name, _), query)), TableFactor::Table { alias, .. }) = (query, &mut *table) {
+            let alias = alias.take().unwrap_or_else(|| TableAlias {
+                explicit: true,
+                name: Ident::new(name),
+                columns: Vec::new(),
+                at: None,
+            });
+            let subquery = query.clone();
+            *table =
+                TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None };
         }
         ControlFlow::Continue(())
     }
 }
 
-/// A name as the planner reads it: in lower case if it has no quotes.
-fn plain(name: &ObjectName) -> String {
-    match name.0.as_slice() {
-        [part] => part.as_ident().map_or_else(String::new, |ident| match ident.quote_style {
-            Some(_) => ident.value.clone(),
-            None => ident.value.to_lowercase(),
-        }),
-        _ => String::new(),
+/// The call that a table is.
+fn call(table: &TableFactor) -> Option<Call> {
+    match table {
+        TableFactor::Table { name, args: Some(arguments), .. } => {
+            Some((plain(name)?, literals(&arguments.args)))
+        }
+        _ => None,
     }
+}
+
+/// A name as the planner reads it: in lower case if it has no quotes.
+fn plain(name: &ObjectName) -> Option<String> {
+    let [part] = name.0.as_slice() else { return None };
+    let ident = part.as_ident()?;
+    Some(match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    })
 }
 
 fn literals(arguments: &[FunctionArg]) -> Option<Vec<Argument>> {
