@@ -6,7 +6,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use tempfile::TempDir;
 use zoolake::Kind;
 use zoolake::predict::{
-    Experiment, Findings, Metric, Predictor, Protocol, Run, Selection, Splitting,
+    Experiment, Findings, Metric, Outcome, Predictor, Protocol, Run, Selection, Splitting,
 };
 use zoolake::sql::Session;
 use zoolake::store::{Stamp, Store};
@@ -120,19 +120,22 @@ async fn scores_can_be_told_from_what_is_recorded() {
 async fn what_is_learnt_beats_the_mean_and_no_target_tells_itself() {
     let store = store().await;
     let findings = run(&experiment(), &store).await;
-    let score = |target: &str, features: &str, predictor| {
+    let score = |target: &str, features: &str, predictor, metric| {
         let mut outcomes = findings.outcomes.iter();
-        let is = |outcome: &&zoolake::predict::Outcome| {
+        let is = |outcome: &&Outcome| {
             (outcome.target.as_str(), outcome.features.as_str(), outcome.predictor)
                 == (target, features, predictor)
         };
-        outcomes.find(is).unwrap().test().scores[0].value.unwrap()
+        outcomes.find(is).unwrap().test().score(metric).unwrap().value
     };
-    // Statistics grow with model and epoch, and the loss falls with both.
-    assert!(score("test_loss", "global7_v1", Predictor::Gbt) > 0.9);
-    assert!(score("test_loss", "none", Predictor::Mean) < 0.1);
+    // All statistics grow with the number that the loss falls with: a line keeps that order.
+    let tau = |features, predictor| score("test_loss", features, predictor, Metric::Tau);
+    assert!(tau("global7_v1", Predictor::Ridge).unwrap() > 0.99);
+    assert!(tau("global7_v1", Predictor::Gbt).unwrap() > 0.7);
+    assert_eq!(tau("none", Predictor::Mean), None, "it says the same of all");
     // Were `optimizer=adam`, or momentum, which only `sgd` has, a feature, this would be 1.
-    assert!(score("optimizer", "hyper", Predictor::Softmax) < 0.9);
+    let told = score("optimizer", "hyper", Predictor::Softmax, Metric::Accuracy);
+    assert!(told.unwrap() < 0.9, "{told:?}");
     let again = run(&experiment(), &store).await;
     for (one, other) in findings.outcomes.iter().zip(&again.outcomes) {
         assert_eq!(one.test().predicted, other.test().predicted, "the seed decides");

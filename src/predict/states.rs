@@ -78,7 +78,7 @@ impl States {
         targets: &[String],
     ) -> Result<Self> {
         let known = known_targets(session).await?;
-        for target in targets.iter().filter(|target| !known.contains_key(*target)) {
+        if let Some(target) = targets.iter().find(|target| !known.contains_key(*target)) {
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             return Err(Error::not_allowed("target", target, &names));
         }
