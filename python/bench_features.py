@@ -28,7 +28,7 @@ import pyarrow.parquet as pq  # noqa: E402
 import torch  # noqa: E402
 from bench_scan import make_store, states  # noqa: E402
 
-STATES_OF_TORCH = 2_000
+STATES_OF_TORCH = 1_000
 
 
 def unterthiner(x):
