@@ -416,6 +416,20 @@ async fn a_drop_and_a_commit_race() {
     }
 }
 
+/// Each of them leaves the layout to the other, unless it looks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_drops_race() {
+    for round in 0..20 {
+        let store = at_once(&synthetics(0..2)).await;
+        store.writer().await.unwrap().commit(&of_zoo("other", 0..2), "train").await.unwrap();
+        let other = store.clone();
+        let drops = tokio::spawn(async move { other.drop_zoo("other").await.unwrap() });
+        store.drop_zoo("synthetic").await.unwrap();
+        drops.await.unwrap();
+        assert_eq!(store.snapshot().await.unwrap().files().count(), 0, "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_copy_has_the_same_rows_in_one_commit() {
     let store = model_by_model(3).await;

@@ -119,17 +119,20 @@ impl Proposal for Removal<'_> {
         Ok(Some(draft))
     }
 
-    /// As long as the files are all there, the models too, and nobody has committed
-    /// weights that need a layout which goes.
+    /// As long as the files are all there, the models too, and the layouts that go are those
+    /// of the architectures that lose their last weights: others may have committed weights,
+    /// or dropped the other zoos of an architecture.
     fn holds(&self, draft: &Draft, snapshot: &Snapshot) -> bool {
         let removed: HashSet<&str> = draft.remove.iter().map(String::as_str).collect();
         let is_removed = |file: &Arc<DataFile>| removed.contains(file.path.as_str());
+        let has_weights = |arch: &String| {
+            let table = Table::Weights(arch.clone());
+            draft.add.iter().any(|file| file.table == table)
+                || !snapshot.files_of(&table).iter().all(is_removed)
+        };
         draft.remove.iter().all(|path| snapshot.has_file(path))
             && draft.dropped.iter().all(|id| snapshot.has_model(*id))
-            && draft
-                .layouts
-                .iter()
-                .all(|arch| snapshot.files_of(&Table::Weights(arch.clone())).iter().all(is_removed))
+            && snapshot.archs().iter().all(|arch| has_weights(arch) != draft.layouts.contains(arch))
     }
 }
 

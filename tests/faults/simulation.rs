@@ -364,6 +364,14 @@ fn a_seed_tells_the_same_story_again() {
     }
 }
 
+/// Two drops at once left a layout without weights.
+#[test]
+fn what_a_seed_has_shown_stays_mended() {
+    for seed in [1873] {
+        explained(&services(seed), seed);
+    }
+}
+
 /// The judge is no use if it never objects.
 #[test]
 fn a_service_that_replaces_what_it_should_only_create_is_found_out() {
