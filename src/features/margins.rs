@@ -20,7 +20,7 @@ use crate::train::Boundary;
 /// * `q1`, `q2`, `q3` the quartiles, interpolated as numpy's default,
 /// * `upper` Q3 + 1.5 (Q3 − Q1), but not above the largest margin.
 ///
-/// NULL if no margin is positive. They are no logarithms: those of Jiang et al. follow by
+/// NULL if no margin is positive, or if all images look the same at the input. They are no logarithms: those of Jiang et al. follow by
 /// `ln`. Their code divides the normaliser by the number of values of the input,
 /// which adds a constant to the logarithm.
 pub(super) struct Margins;
@@ -73,6 +73,9 @@ pub(super) fn signature(boundary: &Boundary) -> [Option<f64>; 5] {
     if normaliser.is_nan() || boundary.distances.iter().any(|distance| distance.is_nan()) {
         return [Some(f64::NAN); 5];
     }
+    if normaliser == 0.0 {
+        return [None; 5];
+    }
     let margins = boundary.distances.iter().map(|distance| distance / normaliser);
     let mut margins: Vec<f64> = margins.filter(|margin| *margin > 0.0).collect();
     margins.sort_unstable_by(f64::total_cmp);
@@ -110,6 +113,7 @@ mod tests {
     #[test]
     fn none_positive_and_not_a_number() {
         assert_eq!(of(&[-1.0], 1.0), [None; 5]);
+        assert_eq!(of(&[1.0], 0.0), [None; 5], "a dead layer");
         assert!(of(&[f64::NAN, 1.0], 1.0)[2].unwrap().is_nan());
         assert_eq!(of(&[3.0], 9.0), [Some(1.0); 5]);
     }

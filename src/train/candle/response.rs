@@ -131,7 +131,10 @@ impl Found {
     fn boundary(self, images: usize) -> Boundary {
         let n = images as f64;
         let of_means: f64 = self.sums.iter().map(|sum| (sum / n).powi(2)).sum();
-        Boundary { distances: self.distances, variance: self.squares / n - of_means }
+        let variance = self.squares / n - of_means;
+        // Rounding may leave less than nothing; what is no number stays none.
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        Boundary { distances: self.distances, variance }
     }
 }
 
