@@ -364,10 +364,12 @@ fn a_seed_tells_the_same_story_again() {
     }
 }
 
-/// Two drops at once left a layout without weights.
+/// Beyond those of every run: two drops at once left a layout without weights.
+const FOUND: [u64; 1] = [1873];
+
 #[test]
 fn what_a_seed_has_shown_stays_mended() {
-    for seed in [1873] {
+    for seed in FOUND {
         explained(&services(seed), seed);
     }
 }
