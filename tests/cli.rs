@@ -183,7 +183,18 @@ fn operations() {
     let folder = site();
     std::fs::write(folder.path().join("more.toml"), small_spec("more", 2)).unwrap();
     let commands: [&[&str]; 19] = [
-        &["train", "more.toml", "-s", "zoo", "-j", "1", "--progress", "none"],
+        &[
+            "train",
+            "more.toml",
+            "-s",
+            "zoo",
+            "-j",
+            "1",
+            "--progress",
+            "none",
+            "--commit-after",
+            "3600",
+        ],
         &["log", "-s", "zoo"],
         &["compact", "-s", "zoo"],
         &["compact", "-s", "zoo"],
