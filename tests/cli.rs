@@ -193,7 +193,7 @@ fn operations() {
             "--progress",
             "none",
             "--commit-after",
-            "3600",
+            "600",
         ],
         &["log", "-s", "zoo"],
         &["compact", "-s", "zoo"],
