@@ -57,7 +57,7 @@ def states(store, models=MODELS):
     return pa.concat_tables(copies).sort_by(ORDER).combine_chunks()
 
 
-def make_store(folder, table, encoding, compression, level=1, page=64 << 10):
+def make_store(folder, table, encoding, compression, level=1, page=512 << 10):
     """A store of one file, as another program may write it; seconds of encoding it."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}/data/weights_cnn_s")

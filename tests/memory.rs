@@ -26,11 +26,11 @@ const EPOCHS: usize = 60;
 
 /// What training and storing may take, in MB: a few states of a ResNet-18, each of
 /// 45 MB, or what one file of two of them is encoded from and into.
-const LIMIT: usize = 450;
+const LIMIT: usize = 550;
 
 /// What a query may take: the Parquet reader decodes a row per core, with twelve
 /// bytes for each float.
-const QUERY_LIMIT: usize = 800;
+const QUERY_LIMIT: usize = 700;
 
 /// What operations on a store may take: the rows of one file of 96 MiB, as they are
 /// read and as they are decoded, what they are encoded into, and what the allocator

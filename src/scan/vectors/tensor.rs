@@ -89,6 +89,10 @@ impl TensorReader {
                 page.copy(range.start - first..end - first, &mut into[at..], stride);
                 at += (end - range.start) * stride;
                 range.start = end;
+                // A page may be as large as a tensor, and there is one for each.
+                if end == self.next_row {
+                    self.page = None;
+                }
             }
         }
         Ok(true)
