@@ -2,7 +2,6 @@
 
 use std::num::NonZero;
 
-use super::train::COMMIT_BYTES;
 use crate::dataset::Info;
 use crate::error::Result;
 use crate::train::{Calibration, Engine};
@@ -10,6 +9,10 @@ use crate::zoo::{Model, Zoo};
 
 /// What the program takes without any model: runtime, buffers, tables of the log.
 const PROGRAM_BYTES: u64 = 64 << 20;
+
+/// Weights that wait for their commit at most: more would only take memory, since a
+/// file of this size is large enough.
+pub(super) const COMMIT_BYTES: usize = 64 << 20;
 
 /// Seconds to train `models` of `zoo` on the images of `info`, `jobs` at a time.
 pub(super) fn seconds(

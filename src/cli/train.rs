@@ -9,14 +9,14 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpoint;
+use super::demand::{self, COMMIT_BYTES};
 use super::device::Hardware;
 use super::display::{bytes, thousands};
 use super::ending::{Ending, TimeLimit};
 use super::place::{Cloud, DataFolder};
 use super::progress::{Progress, ProgressFormat, note};
 use super::shard::ShardArgument;
-use super::{demand, duration};
-use super::{env_vars, report, signal, stdout::print};
+use super::{duration, env_vars, report, signal, stdout::print};
 use crate::dataset::{self, Dataset, Info};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::store::{Snapshot, Store, Writer};
@@ -104,10 +104,6 @@ impl Effort {
         jobs.min(NonZero::new(models).unwrap_or(jobs))
     }
 }
-
-/// Weights waiting for their commit: more would only take memory, since a file
-/// of this size is large enough.
-pub(super) const COMMIT_BYTES: usize = 64 << 20;
 
 impl Train {
     pub(super) async fn run(self) -> Result<()> {

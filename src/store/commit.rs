@@ -258,7 +258,7 @@ impl<'a> NewFiles<'a> {
             path: path.to_string(),
             rows: encoded.rows as u64,
             bytes: encoded.bytes.len() as u64,
-            sha256: super::verify::sha256(&encoded.bytes),
+            sha256: super::digest::sha256(&encoded.bytes),
             model_id: encoded.model_id,
             epoch: encoded.epoch,
         };

@@ -11,9 +11,9 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
+use super::digest::sha256;
 use super::durable::DurableLocal;
 use super::requests::{Counted, RequestCounter};
-use super::verify::sha256;
 use crate::disk::sync_folder;
 use crate::error::{Error, Kind, Result};
 

@@ -39,6 +39,7 @@ mod columns;
 mod commit;
 mod compaction;
 mod copy;
+mod digest;
 mod durable;
 mod encode;
 mod failure;

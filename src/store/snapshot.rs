@@ -8,10 +8,10 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use super::digest::sha256;
 use super::log::{self, DataFile, Entry, FORMAT_OF_DROPS, parse};
 use super::paths::{self, LogObject};
 use super::schema::Table;
-use super::verify::sha256;
 use super::{Location, failure};
 use crate::error::{Error, Kind, Result};
 

@@ -1,7 +1,6 @@
 //! Verification: is every byte the log speaks of there and as it was written?
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write as _;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
@@ -10,9 +9,9 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sha2::{Digest, Sha256};
 
 use super::columns::projection;
+use super::digest::sha256;
 use super::encode::{range, union};
 use super::log::{DataFile, Entry};
 use super::schema::Table;
@@ -48,14 +47,6 @@ pub struct Finding {
     pub place: String,
     /// What is wrong with it, and what is affected.
     pub problem: String,
-}
-
-/// The SHA-256 of `bytes`, in hex.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 impl Store {

@@ -52,23 +52,24 @@ struct Margins {
     pitch: usize,
     /// Rows of a channel held at a time.
     rows: usize,
-    /// Rows with a gradient: pooling may drop the last.
-    used: usize,
 }
 
 impl Margins {
     /// The first block's gradient is not passed on: two rows at a time will do, and
     /// no zeros before them.
     fn of(block: &Block, is_first: bool) -> Self {
-        let used = if block.pool { 2 * block.output.height } else { block.conv.height };
         let reach = (block.kernel - 1) * block.conv.batch;
-        let before = if is_first { 0 } else { reach.next_multiple_of(WIDEST) };
-        let pitch = before + block.conv.run() + before + 2 * WIDEST;
+        // Over the last pixel of the input, the kernel reads as far as that pixel.
+        let (before, run) = if is_first {
+            (0, block.conv.run())
+        } else {
+            (reach.next_multiple_of(WIDEST), block.input.run())
+        };
+        let pitch = before + run + 2 * WIDEST;
         Self {
             before,
             pitch: pitch.next_multiple_of(WIDEST),
-            rows: if is_first && block.pool { 2 } else { used },
-            used,
+            rows: if is_first && block.pool { 2 } else { block.conv.height },
         }
     }
 
@@ -82,7 +83,7 @@ impl Margins {
         let reach = block.kernel - 1;
         // Row `r` of the kernel lies over row `y + r - reach` of the gradient.
         let from = reach.saturating_sub(y);
-        let to = block.kernel.min((self.used + reach).saturating_sub(y)).max(from);
+        let to = block.kernel.min((block.conv.height + reach).saturating_sub(y)).max(from);
         Window {
             values: padded,
             at: (y + from - reach) * self.pitch + self.before - reach * block.conv.batch,
@@ -305,7 +306,7 @@ impl Workspace {
                 Some(previous) if !block.flatten => &previous.output,
                 _ => input,
             };
-            for first in (0..margins.used).step_by(margins.rows) {
+            for first in (0..block.conv.height).step_by(margins.rows) {
                 spread::<L>(block, &margins, first, (received, winners), padded);
                 let rows = Rows {
                     values: padded,
