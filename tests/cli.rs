@@ -308,7 +308,7 @@ fn wrong_input() {
     write("foreign/thesis.tex", "text");
     std::fs::create_dir_all(folder.path().join("newer")).unwrap();
     write("newer/zoolake.json", "{\"format\": 2}");
-    let commands: [&[&str]; 37] = [
+    let commands: [&[&str]; 38] = [
         &["sql", "SELECT 1"],
         &["sql", "-s", "missing", "SELECT 1"],
         &["sql", "-s", "notes.txt", "SELECT 1"],
@@ -346,6 +346,7 @@ fn wrong_input() {
         &["train", "digits_demo", "-s", "zoo", "--shard", "auto"],
         &["train", "digits_demo", "-s", "zoo", "--time-limit", "90"],
         &["train", "digits_demo", "-s", "foreign"],
+        &["copy", "zoo", "zoo", "--weights", "plain"],
     ];
     insta::assert_snapshot!(transcripts(folder.path(), &commands));
 }

@@ -16,11 +16,15 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
+use parquet::basic::{Compression, Encoding};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use tempfile::TempDir;
 use zoolake::Kind;
 use zoolake::arch::Arch;
 use zoolake::sql::Session;
-use zoolake::store::{CloudOptions, CopyProgress, GarbageKind, Location, Snapshot, Store, Table};
+use zoolake::store::{
+    CloudOptions, CopyProgress, GarbageKind, Location, Snapshot, Store, Table, WeightEncoding,
+};
 use zoolake::train::Trained;
 use zoolake::zoo::Model;
 
@@ -462,6 +466,47 @@ async fn a_store_gets_what_it_lacks_of_another() {
     assert_eq!((copied.version, copied.models, copied.files), (3, 4, 3), "no layout twice");
     assert_eq!(newest(&target).await, newest(&store).await);
     assert_eq!(target.verify().await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_store_keeps_weights_as_it_was_created_to() {
+    let split = at_once(&synthetics(0..4)).await;
+    let location = Location::memory();
+    Store::open_or_create_with(location.clone(), WeightEncoding::Plain).await.unwrap();
+    let plain = Store::open_or_create(location).await.unwrap();
+    split.copy_to(&plain, &split.snapshot().await.unwrap(), &|_| {}).await.unwrap();
+    assert_eq!(newest(&plain).await, newest(&split).await);
+
+    let mut writer = plain.writer().await.unwrap();
+    writer.commit(&synthetics(4..6), "train").await.unwrap();
+    let both = plain.snapshot().await.unwrap();
+    plain.compact(&|_| {}).await.unwrap();
+    let merged = plain.snapshot().await.unwrap();
+    let plain_pages = (false, Compression::UNCOMPRESSED);
+    assert_eq!(weight_pages(&plain, &both).await, [plain_pages; 2]);
+    assert_eq!(weight_pages(&plain, &merged).await, [plain_pages]);
+
+    let back = Store::open_or_create(Location::memory()).await.unwrap();
+    plain.copy_to(&back, &merged, &|_| {}).await.unwrap();
+    let of_one_commit = at_once(&synthetics(0..6)).await.snapshot().await.unwrap();
+    let digest = |snapshot: &Snapshot| {
+        snapshot.files_of(&Table::Weights("cnn_s".to_owned()))[0].sha256.clone()
+    };
+    assert_eq!(digest(&back.snapshot().await.unwrap()), digest(&of_one_commit));
+}
+
+/// How the last tensor lies in every file of weights: whether it is split by bytes, and
+/// compressed by what.
+async fn weight_pages(store: &Store, snapshot: &Snapshot) -> Vec<(bool, Compression)> {
+    let mut found = Vec::new();
+    for file in snapshot.files_of(&Table::Weights("cnn_s".to_owned())) {
+        let object = store.objects().get(&Path::from(file.path.as_str())).await.unwrap();
+        let reader = SerializedFileReader::new(object.bytes().await.unwrap()).unwrap();
+        let column = reader.metadata().row_group(0).columns().last().unwrap().clone();
+        let is_split = column.encodings_mask().is_set(Encoding::BYTE_STREAM_SPLIT);
+        found.push((is_split, column.compression()));
+    }
+    found
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::place::Cloud;
 use super::progress::{note, transfer_bar};
 use super::signal;
 use super::stdout::print;
+use super::weights::Weights;
 use crate::error::{Error, Kind, Result};
 use crate::store::CopyProgress;
 
@@ -17,7 +18,8 @@ use crate::store::CopyProgress;
 ///
 /// Copies the newest snapshot, or that of `--at`, in one commit; to a store that has some of its
 /// models already, those that it lacks. Every file is compared with its checksum on the way. An
-/// interrupted copy goes on where it stopped.
+/// interrupted copy goes on where it stopped. Where the other store keeps weights otherwise
+/// (`--weights`), they are written anew.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
     /// The store to copy: a folder, `s3://bucket/path`, `gs://bucket/path` or `az://container/path`
@@ -28,6 +30,9 @@ pub(super) struct Copy {
 
     #[command(flatten)]
     cloud: Cloud,
+
+    #[command(flatten)]
+    weights: Weights,
 
     /// Copy the store as it was after commit N; `zoolake log` lists them
     #[arg(long, value_name = "N")]
@@ -41,7 +46,7 @@ impl Copy {
             Some(version) => source.snapshot_at(version).await?,
             None => source.snapshot().await?,
         };
-        let target = self.cloud.open_or_create(&self.to).await?;
+        let target = self.weights.open_or_create(&self.cloud, &self.to, source.encoding()).await?;
         let shown = Shown::new();
         let watch = |progress| shown.update(progress);
         let copied = tokio::select! {

@@ -11,6 +11,7 @@ use super::train::{Effort, load, train};
 use crate::dataset;
 use crate::error::Result;
 use crate::sql::{NamedQuery, Session};
+use crate::store::WeightEncoding;
 use crate::train::fastest;
 
 /// Train a small zoo on built-in digits and query it
@@ -37,7 +38,7 @@ impl Demo {
     pub(super) async fn run(self) -> Result<()> {
         let zoo = load(ZOO)?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), None)?;
-        let store = self.cloud.open_or_create(&self.store).await?;
+        let store = self.cloud.open_or_create(&self.store, WeightEncoding::default()).await?;
         let engine = fastest(zoo.arch());
         train(&zoo, &zoo.models(), &store, None, &dataset, engine.as_ref(), &self.effort).await?;
         let session = Session::new(&store, &store.snapshot().await?).await?;

@@ -36,6 +36,7 @@ mod study;
 mod train;
 mod vacuum;
 mod verify;
+mod weights;
 mod zoos;
 
 use std::error::Error as _;

@@ -9,7 +9,7 @@ use super::io_stats::IoStats;
 use crate::error::{Kind, Result};
 use crate::features;
 use crate::sql::Session;
-use crate::store::{CloudOptions, Location, Store};
+use crate::store::{CloudOptions, Location, Store, WeightEncoding};
 
 /// How to reach stores in a cloud.
 #[derive(Debug, Args)]
@@ -49,10 +49,14 @@ impl Cloud {
         }
     }
 
-    /// A store to write, created if it is not there.
-    pub(super) async fn open_or_create(&self, store: &str) -> Result<Store> {
-        let location = Location::new(store, &self.options())?;
-        Store::open_or_create(self.io_stats.watch(location)).await
+    /// A store to write, created with weights in `encoding` if it is not there.
+    pub(super) async fn open_or_create(
+        &self,
+        store: &str,
+        encoding: WeightEncoding,
+    ) -> Result<Store> {
+        let location = self.io_stats.watch(Location::new(store, &self.options())?);
+        Store::open_or_create_with(location, encoding).await
     }
 }
 

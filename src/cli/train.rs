@@ -16,10 +16,11 @@ use super::ending::{Ending, TimeLimit};
 use super::place::{Cloud, DataFolder};
 use super::progress::{Progress, ProgressFormat, note};
 use super::shard::ShardArgument;
+use super::weights::Weights;
 use super::{duration, env_vars, report, signal, stdout::print};
 use crate::dataset::{self, Dataset, Info};
 use crate::error::{Error, Kind, Result, nearest};
-use crate::store::{Snapshot, Store, Writer};
+use crate::store::{Snapshot, Store, WeightEncoding, Writer};
 use crate::train::{Calibration, Engine, Runner, Sink, Status, Trained, Workplace};
 use crate::zoo::{Model, Zoo, published};
 
@@ -41,6 +42,9 @@ pub(super) struct Train {
 
     #[command(flatten)]
     cloud: Cloud,
+
+    #[command(flatten)]
+    weights: Weights,
 
     #[command(flatten)]
     data: DataFolder,
@@ -121,7 +125,10 @@ impl Train {
         }
         let engine = self.hardware.engine(zoo.arch())?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))?;
-        let store = self.cloud.open_or_create(&self.store).await?;
+        let store = self
+            .weights
+            .open_or_create(&self.cloud, &self.store, WeightEncoding::default())
+            .await?;
         let workplace = self.checkpoint.workplace(&store);
         let (workplace, engine) = (workplace.as_ref(), engine.as_ref());
         train(&zoo, &models, &store, workplace, &dataset, engine, &self.effort).await

@@ -116,7 +116,7 @@ async fn write_files(
         let of_arch: Vec<&Trained> =
             trained.iter().copied().filter(|trained| trained.model.arch == name).collect();
         let table = Table::Weights(name.to_owned());
-        for weights in encode::weights(&arch, &of_arch, encode::FILE_BYTES) {
+        for weights in encode::weights(&arch, &of_arch, encode::FILE_BYTES, files.encoding()) {
             add.push(files.write(&table, weights?).await?);
         }
         if layouts.iter().any(|layout| layout == name) {

@@ -15,6 +15,7 @@ use super::format::WRITER;
 use super::log::{self, DataFile, Entry};
 use super::schema::Table;
 use super::snapshot::{LogListing, Snapshot, read_entry};
+use super::weight_encoding::WeightEncoding;
 use super::{Location, Store, clock, failure, paths};
 use crate::error::{Error, Kind, Result};
 
@@ -33,6 +34,7 @@ const MAX_CONFLICTS: u32 = 10;
 #[derive(Debug)]
 pub struct Writer {
     location: Location,
+    encoding: WeightEncoding,
     snapshot: Snapshot,
 }
 
@@ -79,6 +81,7 @@ pub(super) struct Committed {
 /// The files that a draft writes, to undo them if nothing comes of it.
 pub(super) struct NewFiles<'a> {
     location: &'a Location,
+    encoding: WeightEncoding,
     written: Vec<String>,
 }
 
@@ -96,7 +99,7 @@ impl Store {
         let log = LogListing::read(&location).await?;
         log.check_complete(&location)?;
         let snapshot = Snapshot::from_log(&location, &log, None).await?;
-        Ok(Writer { location, snapshot })
+        Ok(Writer { location, encoding: self.encoding, snapshot })
     }
 }
 
@@ -118,7 +121,7 @@ impl Writer {
         let mut lost = 0;
         loop {
             let location = self.location.clone();
-            let mut files = NewFiles::new(&location);
+            let mut files = NewFiles::new(&location, self.encoding);
             let draft = match proposal.draft(&self.snapshot, &mut files).await {
                 Ok(Some(draft)) => draft,
                 Ok(None) if self.is_current().await? => return Ok(None),
@@ -240,14 +243,19 @@ impl Draft {
 }
 
 impl<'a> NewFiles<'a> {
-    /// None so far, in the store at `location`.
-    pub(super) fn new(location: &'a Location) -> Self {
-        Self { location, written: Vec::new() }
+    /// None so far, in the store at `location`, which has weights in `encoding`.
+    pub(super) fn new(location: &'a Location, encoding: WeightEncoding) -> Self {
+        Self { location, encoding, written: Vec::new() }
     }
 
     /// The store that is written to.
     pub(super) fn location(&self) -> &'a Location {
         self.location
+    }
+
+    /// How weights are to be encoded.
+    pub(super) fn encoding(&self) -> WeightEncoding {
+        self.encoding
     }
 
     /// Writes a data file of `table` under a name nobody else chooses.

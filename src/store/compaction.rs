@@ -120,7 +120,9 @@ impl Proposal for Compaction {
         let mut draft = Draft { operation: "compact".to_owned(), ..Draft::default() };
         for group in groups {
             let table = &group[0].table;
-            if let Some(merged) = rewrite(files.location(), table, &group, &|_| true).await? {
+            if let Some(merged) =
+                rewrite(files.location(), table, &group, files.encoding(), &|_| true).await?
+            {
                 draft.add.push(files.write(table, merged).await?);
             }
             draft.remove.extend(group.iter().map(|file| file.path.clone()));

@@ -4,7 +4,8 @@
 //! dropped models from the target, if there is one: so no name is used twice. An
 //! interrupted copy goes on where it stopped: a file that is there already, byte for byte
 //! and for less than a day, is not sent again. A target that has some of the models gets
-//! the others; files that hold both are written anew there.
+//! the others; files that hold both are written anew there, and so are all weights if it
+//! keeps them in another encoding.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -72,7 +73,12 @@ impl Store {
         watch: &(dyn Fn(CopyProgress) + Sync),
     ) -> Result<Copied> {
         let mut writer = target.writer().await?;
-        let transfer = Transfer { source: &self.location, snapshot, watch };
+        let transfer = Transfer {
+            source: &self.location,
+            snapshot,
+            reencodes: self.encoding != target.encoding,
+            watch,
+        };
         let committed = match writer.propose(&transfer).await {
             Err(error) if error.kind() == Kind::Corrupt => {
                 self.check_overtaken(snapshot).await?;
@@ -93,6 +99,8 @@ impl Store {
 struct Transfer<'a> {
     source: &'a Location,
     snapshot: &'a Snapshot,
+    /// Whether the other keeps weights in another way.
+    reencodes: bool,
     watch: &'a (dyn Fn(CopyProgress) + Sync),
 }
 
@@ -104,13 +112,13 @@ impl Proposal for Transfer<'_> {
             Owner::Model(id) => models.contains(&id),
             Owner::Arch(arch) => layouts.iter().any(|layout| layout == arch),
         };
-        let (whole, mixed) = self.wanted_files(target, &models, &wanted).await?;
-        if whole.is_empty() && mixed.is_empty() {
+        let (whole, anew) = self.wanted_files(target, &models, &wanted).await?;
+        if whole.is_empty() && anew.is_empty() {
             return Ok(None);
         }
         let mut progress = CopyProgress {
-            total_files: whole.len() + mixed.len(),
-            total_bytes: whole.iter().chain(&mixed).map(|file| file.bytes).sum(),
+            total_files: whole.len() + anew.len(),
+            total_bytes: whole.iter().chain(&anew).map(|file| file.bytes).sum(),
             ..CopyProgress::default()
         };
         let from = format!("{} at {}", self.source, self.snapshot.version());
@@ -139,10 +147,12 @@ impl Proposal for Transfer<'_> {
         }
         drop(sends);
         draft.add.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        for file in mixed {
+        for file in anew {
             let table = file.table.clone();
             let only = std::slice::from_ref(&file);
-            if let Some(rows) = rewrite(self.source, &table, only, &wanted).await? {
+            if let Some(rows) =
+                rewrite(self.source, &table, only, files.encoding(), &wanted).await?
+            {
                 draft.add.push(files.write(&table, rows).await?);
             }
             done(&file, true);
@@ -170,7 +180,8 @@ impl Transfer<'_> {
         self.snapshot.archs().into_iter().filter(|arch| !there.contains(arch)).collect()
     }
 
-    /// The files to send as they are, and those of which some rows are wanted.
+    /// The files to send as they are, and those to write anew: some of their rows are wanted,
+    /// or all in another encoding.
     async fn wanted_files(
         &self,
         target: &Snapshot,
@@ -195,9 +206,10 @@ impl Transfer<'_> {
                 share(self.source, &file, wanted).await.map(|share| (file, share))
             })
             .buffered(CONCURRENT_READS);
-        let (mut whole, mut mixed) = (Vec::new(), Vec::new());
+        let (mut whole, mut anew) = (Vec::new(), Vec::new());
         while let Some((file, share)) = shares.try_next().await? {
             match (share, &file.table) {
+                (Share::All, Table::Weights(_)) if self.reencodes => anew.push(file),
                 (Share::All, _) => whole.push(file),
                 (Share::None, _) => {}
                 (Share::Some, Table::Other(name)) => {
@@ -205,10 +217,10 @@ impl Transfer<'_> {
                     return Err(Error::new(Kind::Unsupported, message)
                         .with_hint("install it, or copy to an empty place"));
                 }
-                (Share::Some, _) => mixed.push(file),
+                (Share::Some, _) => anew.push(file),
             }
         }
-        Ok((whole, mixed))
+        Ok((whole, anew))
     }
 }
 

@@ -16,6 +16,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::log::FORMAT;
 use super::schema::{EPOCHS, MODELS, TENSORS, Table, row_bytes, values_field, weights_schema};
+use super::weight_encoding::WeightEncoding;
 use crate::arch::{Arch, Layout};
 use crate::error::{Error, Result};
 use crate::train::{Metrics, State, Trained};
@@ -99,7 +100,7 @@ pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    encode(&Table::Models, &schema, [batch])
+    narrow(&Table::Models, &schema, batch)
 }
 
 /// Table `epochs`, sorted by (`epoch`, `model_id`).
@@ -129,7 +130,7 @@ pub(super) fn epochs(trained: &[&Trained]) -> Result<Encoded> {
     });
     let columns = columns.collect();
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    encode(&Table::Epochs, &schema, [batch])
+    narrow(&Table::Epochs, &schema, batch)
 }
 
 /// Table `weights_<arch>`, sorted by (`epoch`, `model_id`), in files of so many
@@ -139,6 +140,7 @@ pub(super) fn weights<'a>(
     arch: &'a Arch,
     trained: &[&'a Trained],
     file_bytes: usize,
+    encoding: WeightEncoding,
 ) -> impl Iterator<Item = Result<Encoded>> + use<'a> {
     let (table, layout) = (Table::Weights(arch.name().to_owned()), arch.layout());
     let row_bytes = layout.size() * size_of::<f32>();
@@ -146,7 +148,7 @@ pub(super) fn weights<'a>(
     of_file.into_iter().map(move |rows| {
         let of_batch = rows.chunks(CHUNK_BYTES / row_bytes.max(1));
         let batches = of_batch.into_iter().map(|rows| weights_batch(layout, &rows));
-        encode(&table, &weights_schema(layout), batches)
+        encode(&table, &weights_schema(layout), encoding, batches)
     })
 }
 
@@ -192,7 +194,7 @@ pub(super) fn tensors(arch: &str, layout: &Layout) -> Result<Encoded> {
     ];
     let schema = TENSORS.arrow();
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    encode(&Table::Tensors, &schema, [batch])
+    narrow(&Table::Tensors, &schema, batch)
 }
 
 /// The states of some models in the order of the files.
@@ -240,18 +242,36 @@ fn record_batch(batch: arrow::error::Result<RecordBatch>) -> Result<RecordBatch>
     })
 }
 
-/// Rows of `table`, in its order, as a file. Row groups end between the `batches`,
-/// never inside one.
+/// Rows of any `table`, in its order, as a file; `encoding` is that of weights. Row groups
+/// end between the `batches`, never inside one.
 pub(super) fn encode(
     table: &Table,
+    schema: &SchemaRef,
+    encoding: WeightEncoding,
+    batches: impl IntoIterator<Item = Result<RecordBatch>>,
+) -> Result<Encoded> {
+    let properties = match table {
+        Table::Weights(_) => weight_properties(table, schema, encoding)?,
+        _ => narrow_properties(table, schema),
+    };
+    write(properties, schema, batches)
+}
+
+/// Rows of a `table` without weights, in its order, as a file.
+pub(super) fn narrow(
+    table: &Table,
+    schema: &SchemaRef,
+    rows: Result<RecordBatch>,
+) -> Result<Encoded> {
+    write(narrow_properties(table, schema), schema, [rows])
+}
+
+fn write(
+    properties: WriterPropertiesBuilder,
     schema: &SchemaRef,
     batches: impl IntoIterator<Item = Result<RecordBatch>>,
 ) -> Result<Encoded> {
     let failed = |error| Error::internal("cannot encode Parquet").with_source(error);
-    let properties = match table {
-        Table::Weights(_) => weight_properties(table, schema)?,
-        _ => narrow_properties(table, schema),
-    };
     let mut encoded = Encoded { bytes: Vec::new(), rows: 0, model_id: None, epoch: None };
     let writer =
         ArrowWriter::try_new(&mut encoded.bytes, Arc::clone(schema), Some(properties.build()));
@@ -305,15 +325,17 @@ fn narrow_properties(table: &Table, schema: &Schema) -> WriterPropertiesBuilder 
     properties(table, schema).set_compression(Compression::ZSTD(ZstdLevel::default()))
 }
 
-/// Weights are near random bits: a dictionary only grows them, statistics prune
-/// nothing, and splitting bytes lets zstd find the exponents (measured: 84 % of
-/// the raw size). The key columns, which come first, keep statistics and delta.
-fn weight_properties(table: &Table, schema: &Schema) -> Result<WriterPropertiesBuilder> {
-    let level = ZstdLevel::try_new(1)
-        .map_err(|error| Error::internal("zstd level 1").with_source(error))?;
+/// Of weights, which are near random bits, a dictionary only grows the file, and
+/// statistics prune nothing. The key columns, which come first, keep statistics and delta.
+fn weight_properties(
+    table: &Table,
+    schema: &Schema,
+    encoding: WeightEncoding,
+) -> Result<WriterPropertiesBuilder> {
+    let (encoding, compression) = encoding.in_parquet()?;
     let builder = properties(table, schema)
-        .set_compression(Compression::ZSTD(level))
-        .set_encoding(Encoding::BYTE_STREAM_SPLIT)
+        .set_compression(compression)
+        .set_encoding(encoding)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_writer_version(parquet::file::properties::WriterVersion::PARQUET_2_0)
@@ -369,9 +391,13 @@ mod tests {
         let models = [trained(1, 6, layout), trained(2, 6, layout)];
         let all: Vec<&Trained> = models.iter().collect();
         let row_bytes = 4 * layout.size();
-        for (file_bytes, expected) in [(4 * row_bytes, vec![4, 4, 4, 2]), (1, vec![1; 14])] {
+        let cases = [
+            (4 * row_bytes, WeightEncoding::Split, vec![4, 4, 4, 2]),
+            (1, WeightEncoding::Plain, vec![1; 14]),
+        ];
+        for (file_bytes, encoding, expected) in cases {
             let files: Vec<Encoded> =
-                weights(&arch, &all, file_bytes).collect::<Result<_>>().unwrap();
+                weights(&arch, &all, file_bytes, encoding).collect::<Result<_>>().unwrap();
             assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), expected);
             let mut keys = Vec::new();
             for file in files {

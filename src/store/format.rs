@@ -6,6 +6,7 @@ use object_store::{ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 
 use super::log::{FORMAT, parse};
+use super::weight_encoding::WeightEncoding;
 use super::{Location, clock, failure, paths};
 use crate::error::{Error, Kind, Result};
 
@@ -14,19 +15,22 @@ struct Format {
     format: u32,
     created: String,
     writer: String,
+    /// Older programs pass over it, and write what they always wrote.
+    #[serde(default, skip_serializing_if = "WeightEncoding::is_default")]
+    weights: WeightEncoding,
 }
 
 /// The name and version of this program, as recorded in what it writes.
 pub(super) const WRITER: &str = concat!("zoolake ", env!("CARGO_PKG_VERSION"));
 
-/// Checks that there is a store of a format this zoolake reads.
-pub(super) async fn check(location: &Location) -> Result<()> {
+/// Checks that there is a store of a format this zoolake reads; how it encodes weights.
+pub(super) async fn check(location: &Location) -> Result<WeightEncoding> {
     match location.objects().get(&paths::format()).await {
         Ok(object) => {
             let bytes =
                 object.bytes().await.map_err(|e| failure::read(location, &paths::format(), e))?;
             let path = location.path_of(&paths::format());
-            parse::<Format>(&path, "store format", FORMAT, &bytes).map(drop)
+            parse::<Format>(&path, "store format", FORMAT, &bytes).map(|format| format.weights)
         }
         Err(error)
             if matches!(error, object_store::Error::NotFound { .. })
@@ -40,14 +44,19 @@ pub(super) async fn check(location: &Location) -> Result<()> {
     }
 }
 
-/// Checks the store, or creates one where there is nothing yet.
-pub(super) async fn create_if_absent(location: &Location) -> Result<()> {
+/// Checks the store, or creates one that encodes `weights` so where there is nothing yet;
+/// how it encodes them.
+pub(super) async fn create_if_absent(
+    location: &Location,
+    weights: WeightEncoding,
+) -> Result<WeightEncoding> {
     match check(location).await {
         Err(error) if error.kind() == Kind::NotFound => {}
         checked => return checked,
     }
     refuse_foreign(location).await?;
-    let format = Format { format: FORMAT, created: clock::now(), writer: WRITER.to_owned() };
+    let format =
+        Format { format: FORMAT, created: clock::now(), writer: WRITER.to_owned(), weights };
     let bytes = serde_json::to_vec_pretty(&format)
         .map_err(|error| Error::internal("cannot serialise the store format").with_source(error))?;
     let path = paths::format();
@@ -76,6 +85,6 @@ pub(super) async fn refuse_foreign(location: &Location) -> Result<()> {
         ))
         .with_hint("choose an empty or new place with `--store`")),
         // Another writer has created it since it was looked for.
-        checked => checked,
+        checked => checked.map(drop),
     }
 }

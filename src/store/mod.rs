@@ -55,6 +55,7 @@ mod schema;
 mod snapshot;
 mod vacuum;
 mod verify;
+mod weight_encoding;
 
 pub use addition::Commit;
 pub use clock::Simulation;
@@ -74,6 +75,7 @@ pub(crate) use schema::{row_bytes, values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
 pub use vacuum::{Garbage, GarbageKind};
 pub use verify::{Finding, Report};
+pub use weight_encoding::WeightEncoding;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,6 +88,7 @@ use crate::error::{Kind, Result};
 #[derive(Debug, Clone)]
 pub struct Store {
     location: Location,
+    encoding: WeightEncoding,
 }
 
 impl Store {
@@ -94,8 +97,8 @@ impl Store {
     /// # Errors
     /// `NotFound` if there is none, `Unsupported` if a newer zoolake wrote it.
     pub async fn open(location: Location) -> Result<Self> {
-        format::check(&location).await?;
-        Ok(Self { location })
+        let encoding = format::check(&location).await?;
+        Ok(Self { location, encoding })
     }
 
     /// Opens the store at `location`; `None` if nothing is there at all.
@@ -116,8 +119,21 @@ impl Store {
     /// # Errors
     /// `Invalid` if the place holds files that are not a store's.
     pub async fn open_or_create(location: Location) -> Result<Self> {
-        format::create_if_absent(&location).await?;
-        Ok(Self { location })
+        Self::open_or_create_with(location, WeightEncoding::default()).await
+    }
+
+    /// The same, but if it is created it keeps weights in `encoding`.
+    ///
+    /// # Errors
+    /// As of [`open_or_create`](Self::open_or_create).
+    pub async fn open_or_create_with(location: Location, encoding: WeightEncoding) -> Result<Self> {
+        let encoding = format::create_if_absent(&location, encoding).await?;
+        Ok(Self { location, encoding })
+    }
+
+    /// How the store keeps weights.
+    pub fn encoding(&self) -> WeightEncoding {
+        self.encoding
     }
 
     /// Where the store is.

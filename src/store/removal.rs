@@ -110,7 +110,9 @@ impl Proposal for Removal<'_> {
             draft.remove.push(file.path.clone());
             if share == Share::Some {
                 let table = file.table.clone();
-                if let Some(rest) = rewrite(location, &table, &[file], &stays).await? {
+                if let Some(rest) =
+                    rewrite(location, &table, &[file], files.encoding(), &stays).await?
+                {
                     draft.add.push(files.write(&table, rest).await?);
                 }
             }

@@ -20,6 +20,7 @@ use super::encode::{self, Encoded};
 use super::log::DataFile;
 use super::schema::Table;
 use super::snapshot::CONCURRENT_READS;
+use super::weight_encoding::WeightEncoding;
 use super::{Location, verify};
 use crate::error::{Error, Kind, Result};
 
@@ -43,12 +44,13 @@ pub(super) enum Share {
     None,
 }
 
-/// The wanted rows of `files`, all of `table`, in the order of the table; `None`
-/// if there are none. All of them are in memory.
+/// The wanted rows of `files`, all of `table`, in the order of the table, and with weights
+/// in `encoding`; `None` if there are none. All of them are in memory.
 pub(super) async fn rewrite(
     location: &Location,
     table: &Table,
     files: &[Arc<DataFile>],
+    encoding: WeightEncoding,
     wanted: Wanted<'_>,
 ) -> Result<Option<Encoded>> {
     let mut reads = futures::stream::iter(files.to_vec())
@@ -72,7 +74,7 @@ pub(super) async fn rewrite(
     let order = order(table, &batches).map_err(failed)?;
     let pieces = order.chunks(encode::rows_per_batch(&schema));
     let pieces = pieces.map(|rows| interleave_record_batch(&batches, rows).map_err(failed));
-    encode::encode(table, &schema, pieces).map(Some)
+    encode::encode(table, &schema, encoding, pieces).map(Some)
 }
 
 /// How many rows of `file` are wanted. Reads no more than their owners.
@@ -200,7 +202,7 @@ mod tests {
     /// A file of `epochs` with these columns.
     async fn write(files: &mut NewFiles<'_>, columns: Vec<(&str, ArrayRef)>) -> Arc<DataFile> {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let encoded = encode::encode(&Table::Epochs, &batch.schema(), [Ok(batch)]).unwrap();
+        let encoded = encode::narrow(&Table::Epochs, &batch.schema(), Ok(batch)).unwrap();
         Arc::new(files.write(&Table::Epochs, encoded).await.unwrap())
     }
 
@@ -217,10 +219,18 @@ mod tests {
         arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
     }
 
+    async fn merge(
+        location: &Location,
+        files: &[Arc<DataFile>],
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Encoded>> {
+        rewrite(location, &Table::Epochs, files, WeightEncoding::Split, wanted).await
+    }
+
     #[tokio::test]
     async fn files_of_different_columns_merge_in_order() {
         let location = Location::memory();
-        let mut files = NewFiles::new(&location);
+        let mut files = NewFiles::new(&location, WeightEncoding::Split);
         let older = [("model_id", ints(&[7, 9, 7])), ("epoch", ints(&[0, 0, 1]))];
         let older = write(&mut files, older.to_vec()).await;
         let newer = vec![
@@ -230,7 +240,7 @@ mod tests {
         ];
         let newer = write(&mut files, newer).await;
         let both = [older, newer];
-        let merged = rewrite(&location, &Table::Epochs, &both, &|_| true).await.unwrap().unwrap();
+        let merged = merge(&location, &both, &|_| true).await.unwrap().unwrap();
         assert_eq!((merged.rows, merged.model_id, merged.epoch), (5, Some((7, 9)), Some((0, 1))));
         let merged = rows(merged).await;
         assert_eq!(merged.column(0), &ints(&[7, 8, 9, 7, 8]));
@@ -244,22 +254,22 @@ mod tests {
         }
         let of_7 = |owner: Owner<'_>| owner == Owner::Model(7);
         assert_eq!(share(&location, &both[0], &of_7).await.unwrap(), Share::Some);
-        let thinned = rewrite(&location, &Table::Epochs, &both, &of_7).await.unwrap().unwrap();
+        let thinned = merge(&location, &both, &of_7).await.unwrap().unwrap();
         assert_eq!(rows(thinned).await.column(0), &ints(&[7, 7]));
-        assert!(rewrite(&location, &Table::Epochs, &both, &|_| false).await.unwrap().is_none());
+        assert!(merge(&location, &both, &|_| false).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_column_of_two_types_is_refused() {
         let location = Location::memory();
-        let mut files = NewFiles::new(&location);
+        let mut files = NewFiles::new(&location, WeightEncoding::Split);
         let mut both = Vec::new();
         for seconds in [ints(&[1]), floats(&[1.0])] {
             let columns =
                 vec![("model_id", ints(&[7])), ("epoch", ints(&[0])), ("seconds", seconds)];
             both.push(write(&mut files, columns).await);
         }
-        let error = rewrite(&location, &Table::Epochs, &both, &|_| true).await.err().unwrap();
+        let error = merge(&location, &both, &|_| true).await.err().unwrap();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert_eq!(error.to_string(), "column `seconds` has the types `Float64` and `Int64`");
         assert!(error.hint().is_some());
