@@ -61,6 +61,17 @@ impl VectorSource {
         }
     }
 
+    /// The same scan, of the key columns alone.
+    pub(super) fn of_keys(&self) -> Self {
+        let projection = ProjectionExprs::from_indices(&KEY_COLUMNS, &self.columns.schema);
+        Self { projection, ..self.clone() }
+    }
+
+    /// Which column of the table the column `index` of the result is.
+    pub(super) fn column(&self, index: usize) -> Option<usize> {
+        self.projection.iter().nth(index).and_then(|column| column_index(&column.expr))
+    }
+
     /// How many partitions a scan of `schema` is read in on so many `cores`: one on each,
     /// but as many as memory has room for if rows are large. Each has a batch in its
     /// hands and one in the channel to the operator that merges them, which has one too.
