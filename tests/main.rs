@@ -16,6 +16,7 @@ mod memory;
 mod named_queries;
 mod networks;
 mod operations;
+mod paths;
 mod prediction;
 mod races;
 mod requests;

@@ -104,7 +104,9 @@ fn list(data: &Path) -> Result<()> {
         ("files", places),
     ])
     .map_err(|error| Error::internal("cannot build the list").with_source(error))?;
-    print(&display::table(&batch.schema(), &[batch])?)
+    let mut cells = display::Cells::default();
+    cells.add(&batch)?;
+    print(&display::table(&batch.schema(), &cells))
 }
 
 /// `28x28` for grey images, `32x32x3` for colour.

@@ -17,35 +17,52 @@ const SHOWN_ELEMENTS: usize = 3;
 /// Significant digits of a float.
 const DIGITS: i32 = 6;
 
+/// Rows as short text, which is all that is kept of them until they are shown.
+#[derive(Default)]
+pub(super) struct Cells(Vec<Vec<String>>);
+
+impl Cells {
+    /// Adds the rows of a batch.
+    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns: std::result::Result<Vec<_>, ArrowError> =
+            batch.columns().iter().map(short_text).collect();
+        let columns = columns
+            .map_err(|error| Error::internal("cannot show the result").with_source(error))?;
+        let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+        let row = |_| columns.iter_mut().flat_map(Iterator::next).collect();
+        self.0.extend((0..batch.num_rows()).map(row));
+        Ok(())
+    }
+}
+
 /// A table with ruled columns, numbers to the right.
-pub(super) fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
+pub(super) fn table(schema: &SchemaRef, Cells(rows): &Cells) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     // A rule below the header is enough.
     table.remove_style(TableComponent::HorizontalLines);
     table.remove_style(TableComponent::MiddleIntersections);
     table.set_header(schema.fields().iter().map(|field| cell(field.name(), field.data_type())));
-    let rows = rows(batches)?;
-    for row in &rows {
+    for row in rows {
         let cells = row.iter().zip(schema.fields());
         table.add_row(cells.map(|(text, field)| cell(text, field.data_type())));
     }
     let count = if rows.len() == 1 { "1 row".to_owned() } else { format!("{} rows", rows.len()) };
-    Ok(format!("{table}\n{count}\n"))
+    format!("{table}\n{count}\n")
 }
 
 /// A Markdown table.
-pub(super) fn markdown(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
+pub(super) fn markdown(schema: &SchemaRef, Cells(rows): &Cells) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let escape = |text: &String| text.replace('|', "\\|").replace('\n', " ");
     let rule = |data_type: &DataType| if is_number(data_type) { "---:" } else { "---" }.to_owned();
     let fields = schema.fields();
     let mut text = line(fields.iter().map(|field| escape(field.name())).collect());
     text += &line(fields.iter().map(|field| rule(field.data_type())).collect());
-    for row in rows(batches)? {
+    for row in rows {
         text += &line(row.iter().map(escape).collect());
     }
-    Ok(text)
+    text
 }
 
 /// Every value of an array as text, nothing left out.
@@ -94,22 +111,6 @@ fn cell(text: &str, data_type: &DataType) -> Cell {
 
 fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric()
-}
-
-/// The text of every cell, row by row.
-fn rows(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>> {
-    let mut rows = Vec::new();
-    for batch in batches {
-        let columns: std::result::Result<Vec<_>, ArrowError> =
-            batch.columns().iter().map(short_text).collect();
-        let columns = columns
-            .map_err(|error| Error::internal("cannot show the result").with_source(error))?;
-        rows.extend(
-            (0..batch.num_rows())
-                .map(|row| columns.iter().map(|column| column[row].clone()).collect()),
-        );
-    }
-    Ok(rows)
 }
 
 /// Every value of an array as short text; NULL is `NULL`.

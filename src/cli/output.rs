@@ -21,6 +21,9 @@ use super::stdout::Stdout;
 use crate::error::{Error, Kind, Result};
 use crate::sql::Rows;
 
+/// Row groups of Parquet files: one is held in memory until it is written.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -140,10 +143,13 @@ async fn write_rows(
 ) -> Result<()> {
     if let Format::Table | Format::Markdown = format {
         let schema = rows.schema();
-        let batches = rows.collect().await?;
+        let mut cells = display::Cells::default();
+        while let Some(batch) = rows.next().await? {
+            cells.add(&batch)?;
+        }
         let text = match format {
-            Format::Markdown => display::markdown(&schema, &batches)?,
-            _ => display::table(&schema, &batches)?,
+            Format::Markdown => display::markdown(&schema, &cells),
+            _ => display::table(&schema, &cells),
         };
         return out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed);
     }
@@ -183,6 +189,7 @@ impl Writer {
             Format::Parquet => {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
                     .build();
                 let writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties))?;
                 Self::Parquet(Box::new(writer))

@@ -113,11 +113,15 @@ impl TableProvider for StoreTable {
             let schema = project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let source: Arc<dyn FileSource> = match &self.vectors {
-            Some(columns) => Arc::new(VectorSource::new(columns.clone())),
-            None => Arc::new(self.parquet(state)?),
+        let cores = state.config_options().execution.target_partitions;
+        let (source, partitions): (Arc<dyn FileSource>, _) = match &self.vectors {
+            Some(columns) => {
+                let schema = project_schema(&self.schema, projection)?;
+                let partitions = VectorSource::partitions(&schema, cores);
+                (Arc::new(VectorSource::new(columns.clone())), partitions)
+            }
+            None => (Arc::new(self.parquet(state)?), cores),
         };
-        let partitions = state.config_options().execution.target_partitions;
         let groups = FileGroup::new(self.files.clone()).split_files(partitions);
         let config = FileScanConfigBuilder::new(self.url.clone(), source)
             .with_file_groups(groups)

@@ -7,6 +7,7 @@
 mod diagnostic;
 mod functions;
 mod named;
+mod paths;
 mod session;
 mod shared_statistics;
 mod table_function;

@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use super::table_function::{self, Failure, TableFunction};
-use super::{diagnostic, functions, shared_statistics, views};
+use super::{diagnostic, functions, paths, shared_statistics, views};
 use crate::error::{Error, Kind, Result, panicked};
 use crate::scan;
 use crate::store::{Snapshot, Store};
@@ -48,6 +48,7 @@ impl Session {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config())
             .with_optimizer_rules(shared_statistics::rules())
+            .with_physical_optimizer_rules(paths::rules())
             .build();
         let context = SessionContext::new_with_state(state);
         let url = scan::store_url()?;

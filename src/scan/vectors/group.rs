@@ -17,8 +17,10 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelectionPolicy,
 };
+use parquet::errors::ParquetError;
+use rayon::prelude::*;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffer, Buffers};
 use super::columns::{Column, Columns, Part};
 use super::input::FileBytes;
 use super::selected::Selected;
@@ -33,6 +35,9 @@ pub(super) struct Wanted {
     /// What they are made of.
     pub(super) columns: Vec<Column>,
     pub(super) batch_rows: usize,
+    /// Whether a row by itself is more than a batch should be. Of such rows there are
+    /// few on their way, so the cores share each.
+    pub(super) large_rows: bool,
     pub(super) buffers: Buffers<f32>,
     /// Row groups that the stock reader had to read.
     pub(super) stock_groups: Count,
@@ -112,21 +117,20 @@ impl GroupReader {
         let Vectors::Direct(readers) = &mut self.vectors else {
             return self.stock(rows.len()).map(Some);
         };
-        let mut readers = readers.iter_mut();
-        let mut columns: Vec<ArrayRef> = Vec::new();
-        for parts in vectors(&self.wanted.columns) {
-            let width = parts.iter().map(|part| part.width).sum();
-            let mut values = self.wanted.buffers.lend(rows.len() * width);
-            for (part, reader) in parts.iter().zip(&mut readers) {
-                let into = values.as_mut().get_mut(part.offset..).unwrap_or_default();
-                if !reader.read(rows, into, width)? {
-                    return Ok(None);
-                }
-            }
+        let lend = |parts| self.wanted.buffers.lend(rows.len() * width(parts));
+        let mut lent: Vec<Buffer<f32>> = vectors(&self.wanted.columns).map(lend).collect();
+        let places = vectors(&self.wanted.columns).zip(&mut lent);
+        let read = match self.wanted.large_rows {
+            true => read_row(readers, places, rows)?,
+            false => read_rows(readers, places, rows)?,
+        };
+        let array = |(parts, values): (&Arc<[Part]>, Buffer<f32>)| -> Result<ArrayRef> {
             let values = ScalarBuffer::from(ArrowBuffer::from(values.into_bytes()));
-            columns.push(Arc::new(vector(width, Arc::new(Float32Array::new(values, None)), None)?));
-        }
-        Ok(Some(columns))
+            let values = Arc::new(Float32Array::new(values, None));
+            Ok(Arc::new(vector(width(parts), values, None)?))
+        };
+        let arrays = || vectors(&self.wanted.columns).zip(lent).map(array).collect();
+        read.then(arrays).transpose()
     }
 
     /// The vector columns of the next `count` rows, by the stock reader.
@@ -155,6 +159,47 @@ impl Iterator for GroupReader {
     fn next(&mut self) -> Option<Self::Item> {
         (self.rows.len() > 0).then(|| self.batch())
     }
+}
+
+/// Reads vectors of `rows`, a tensor after the other. Says no if a page is not one of
+/// whole vectors without NULLs.
+fn read_rows<'a>(
+    readers: &mut [TensorReader],
+    places: impl Iterator<Item = (&'a Arc<[Part]>, &'a mut Buffer<f32>)>,
+    rows: &Selected,
+) -> Result<bool, ParquetError> {
+    let mut readers = readers.iter_mut();
+    for (parts, values) in places {
+        let width = width(parts);
+        for (part, reader) in parts.iter().zip(&mut readers) {
+            let into = values.as_mut().get_mut(part.offset..).unwrap_or_default();
+            if !reader.read(rows, into, width)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Reads vectors of one row, whose tensors lie side by side, on all cores.
+fn read_row<'a>(
+    readers: &mut [TensorReader],
+    places: impl Iterator<Item = (&'a Arc<[Part]>, &'a mut Buffer<f32>)>,
+    row: &Selected,
+) -> Result<bool, ParquetError> {
+    let mut readers = readers.iter_mut();
+    let mut tensors = Vec::new();
+    for (parts, values) in places {
+        let mut rest = values.as_mut();
+        for (part, reader) in parts.iter().zip(&mut readers) {
+            tensors.push((reader, rest.split_off_mut(..part.width).unwrap_or_default()));
+        }
+    }
+    let read = |(reader, into): (&mut TensorReader, &mut [f32])| {
+        let width = into.len();
+        reader.read(row, into, width)
+    };
+    tensors.into_par_iter().map(read).try_reduce(|| true, |all, one| Ok(all && one))
 }
 
 /// Number of rows of a row group.
@@ -211,6 +256,11 @@ fn vectors(columns: &[Column]) -> impl Iterator<Item = &Arc<[Part]>> {
         Column::Key(_) => None,
         Column::Vector(parts) => Some(parts),
     })
+}
+
+/// Values of a vector.
+fn width(parts: &Arc<[Part]>) -> usize {
+    parts.iter().map(|part| part.width).sum()
 }
 
 fn vector(

@@ -215,8 +215,13 @@ impl Disk {
         *window = (start, Bytes::new());
         let mut buffer = self.buffers.lend(reach);
         read_at(&self.file, buffer.as_mut(), start)?;
-        window.1 = buffer.into_bytes();
-        Ok(window.1.slice(..length))
+        let bytes = buffer.into_bytes();
+        // Where nothing was read ahead there is nothing to keep: a page may be as large
+        // as a tensor, and each tensor has a window.
+        if reach > length {
+            window.1 = bytes.clone();
+        }
+        Ok(bytes.slice(..length))
     }
 }
 

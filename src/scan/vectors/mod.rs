@@ -21,6 +21,7 @@ mod group;
 mod input;
 mod opener;
 mod page;
+mod planned;
 mod selected;
 mod source;
 mod tensor;
@@ -29,4 +30,5 @@ mod tests;
 
 pub(super) use columns::Columns;
 pub(super) use file::Footer;
+pub(crate) use planned::VectorScan;
 pub(super) use source::VectorSource;

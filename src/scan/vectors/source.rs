@@ -6,13 +6,15 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::physical_plan::{
+    FileGroupPartitioner, FileOpener, FileScanConfig, FileSource,
+};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, conjunction};
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
@@ -26,6 +28,9 @@ use super::opener::Opener;
 /// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
 /// of weights would be 80 MB.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes of batches that are on their way at a time, for each core.
+const BYTES_PER_CORE: usize = 64 << 20;
 
 /// A scan of vectors.
 #[derive(Debug, Clone)]
@@ -56,16 +61,36 @@ impl VectorSource {
         }
     }
 
+    /// The same scan, of the key columns alone.
+    pub(super) fn of_keys(&self) -> Self {
+        let projection = ProjectionExprs::from_indices(&KEY_COLUMNS, &self.columns.schema);
+        Self { projection, ..self.clone() }
+    }
+
+    /// Which column of the table the column `index` of the result is.
+    pub(super) fn column(&self, index: usize) -> Option<usize> {
+        self.projection.iter().nth(index).and_then(|column| column_index(&column.expr))
+    }
+
+    /// How many partitions a scan of `schema` is read in on so many `cores`: one on each,
+    /// but as many as memory has room for if rows are large. Each has a batch in its
+    /// hands and one in the channel to the operator that merges them, which has one too.
+    pub(in crate::scan) fn partitions(schema: &Schema, cores: usize) -> usize {
+        let batches = cores.saturating_mul(BYTES_PER_CORE) / row_bytes(schema).max(BATCH_BYTES);
+        (batches.saturating_sub(1) / 2).clamp(1, cores.max(1))
+    }
+
     /// The columns of the result, and what they are made of.
     fn wanted(&self, partition: usize) -> Result<Wanted> {
         let indices = self.projection.iter().filter_map(|column| column_index(&column.expr));
         let columns = indices.map(|index| self.columns.columns[index].clone());
         let schema = self.projection.project_schema(&self.columns.schema)?;
-        let batch_rows = (BATCH_BYTES / row_bytes(&schema)).clamp(1, self.batch_rows);
+        let row_bytes = row_bytes(&schema);
         Ok(Wanted {
             schema: Arc::new(schema),
             columns: columns.collect(),
-            batch_rows,
+            batch_rows: (BATCH_BYTES / row_bytes).clamp(1, self.batch_rows),
+            large_rows: row_bytes > BATCH_BYTES,
             buffers: Buffers::default(),
             stock_groups: MetricBuilder::new(&self.metrics)
                 .counter("row_groups_by_stock_reader", partition),
@@ -108,6 +133,27 @@ impl FileSource for VectorSource {
 
     fn table_schema(&self) -> &TableSchema {
         &self.table
+    }
+
+    /// Row groups are dealt anew to as many partitions as there is memory for.
+    fn repartitioned(
+        &self,
+        partitions: usize,
+        min_bytes: usize,
+        ordering: Option<LexOrdering>,
+        config: &FileScanConfig,
+    ) -> Result<Option<FileScanConfig>> {
+        let partitions = Self::partitions(config.projected_schema()?.as_ref(), partitions);
+        let groups = FileGroupPartitioner::new()
+            .with_target_partitions(partitions)
+            .with_repartition_file_min_size(min_bytes)
+            .with_preserve_order_within_groups(ordering.is_some())
+            .repartition_file_groups(&config.file_groups);
+        Ok(groups.map(|groups| {
+            let mut config = config.clone();
+            config.file_groups = groups;
+            config
+        }))
     }
 
     fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
@@ -188,5 +234,25 @@ impl FileSource for VectorSource {
             }
         }
         Ok(TreeNodeRecursion::Continue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Field;
+
+    use super::*;
+    use crate::store::values_field;
+
+    #[test]
+    fn large_rows_are_read_in_fewer_partitions() {
+        let partitions = |values: i32, cores| {
+            let vector = DataType::FixedSizeList(values_field(), values);
+            VectorSource::partitions(&Schema::new(vec![Field::new("v", vector, false)]), cores)
+        };
+        // Batches of 4 MiB, of which there is room for 16 on each core.
+        assert_eq!([1, 2, 64].map(|cores| partitions(2464, cores)), [1, 2, 64]);
+        // Rows of 43 MiB: 64, 128 and 1,024 MiB have room for 1, 2 and 23 of them.
+        assert_eq!([1, 2, 16].map(|cores| partitions(11_276_432, cores)), [1, 1, 11]);
     }
 }

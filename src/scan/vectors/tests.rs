@@ -232,7 +232,8 @@ fn wanted(columns: Vec<Column>, batch_rows: usize) -> Wanted {
     };
     let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
     let (buffers, stock_groups) = (Buffers::default(), Count::new());
-    Wanted { schema: Arc::new(schema), columns, batch_rows, buffers, stock_groups }
+    let large_rows = batch_rows == 1;
+    Wanted { schema: Arc::new(schema), columns, batch_rows, large_rows, buffers, stock_groups }
 }
 
 /// What is asked of a file.
@@ -307,6 +308,7 @@ fn files_of_zoolake_are_read_directly() {
     let some = Question { keys: Some([20, 37, 3]), ..Question::default() };
     for joined in [false, true] {
         assert_eq!(compare(&layout, &layout.columns(joined), 13, &all), 0);
+        assert_eq!(compare(&layout, &layout.columns(joined), 1, &all), 0);
         assert_eq!(compare(&layout, &layout.columns(joined), 13, &some), 0);
     }
     let plain =
@@ -387,7 +389,7 @@ proptest! {
     fn every_file_yields_the_rows_of_the_stock_reader(
         layout in layouts(),
         joined: bool,
-        batch_rows in 1_usize..60,
+        batch_rows in prop_oneof![Just(1_usize), 2_usize..60],
         question in questions(),
         picked in prop::collection::vec(any::<bool>(), 6),
     ) {

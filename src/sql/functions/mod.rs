@@ -16,6 +16,7 @@ mod l2_norm;
 mod list;
 mod max;
 mod mean;
+mod measure;
 mod min;
 mod number;
 mod path;
@@ -39,11 +40,14 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Documentation, Expr, ScalarUDF, WindowUDF};
 
 use self::number::Number;
+use self::path::PathMeasure;
 use self::quantile::Quantile;
 use crate::error::{Error, Result};
 use crate::statistics::Statistic;
 
+pub(super) use self::measure::{Measure, Place};
 pub(super) use self::statistics::udf as statistics;
+pub(super) use self::vector::Vectors;
 
 /// Table `functions`: name, syntax and description of every function.
 pub(super) fn table() -> Result<RecordBatch> {
@@ -105,6 +109,11 @@ pub(super) fn statistic(expression: &Expr) -> Option<(Statistic, &Expr)> {
         function.downcast_ref::<Quantile>().and_then(|_| Quantile::statistic(args))
     };
     Some((statistic?, args.first()?))
+}
+
+/// What a function says of a path, if it says anything of one, and its name.
+pub(super) fn measure(function: &WindowUDF) -> Option<(&'static str, Measure)> {
+    function.inner().downcast_ref::<PathMeasure>().map(PathMeasure::measure)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Functions of the path that a vector takes through the rows of a window, such
 //! as the weights of a model through its epochs.
 //!
-//! A row is compared with the first row of its partition, or the one or two before
-//! it, which is all that is kept: nothing is copied for `lag` or `first_value` to yield.
+//! As windows of DataFusion: rows must come sorted. `paths` answers most queries
+//! without them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,33 +17,11 @@ use datafusion::logical_expr::{
     Documentation, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
 };
 
-use super::l2_distance::distance;
+use super::measure::{Measure, Place};
 use super::vector::{Vectors, coerced, wrong_count};
 
-/// What a function says of the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Measure {
-    /// The distance from the row before.
-    Step,
-    /// The distance from the first row.
-    Start,
-    /// The angle between the step to the row before and the one to this row.
-    Turn,
-}
-
-impl Measure {
-    /// The rows before a row that it looks at.
-    fn rows_before(self) -> usize {
-        match self {
-            Self::Start => 0,
-            Self::Step => 1,
-            Self::Turn => 2,
-        }
-    }
-}
-
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct PathMeasure {
+pub(super) struct PathMeasure {
     name: &'static str,
     measure: Measure,
     signature: Signature,
@@ -58,6 +36,13 @@ pub(super) fn measure(name: &'static str, measure: Measure, description: &str) -
         .build();
     let signature = Signature::user_defined(Volatility::Immutable);
     WindowUDF::new_from_impl(PathMeasure { name, measure, signature, documentation })
+}
+
+impl PathMeasure {
+    /// What the function says.
+    pub(super) fn measure(&self) -> (&'static str, Measure) {
+        (self.name, self.measure)
+    }
 }
 
 impl WindowUDFImpl for PathMeasure {
@@ -102,19 +87,6 @@ struct Path {
     first: Option<Vec<f32>>,
 }
 
-impl Path {
-    /// The distance of two vectors; `None` if one is missing.
-    fn distance(&self, a: Option<&[f32]>, b: Option<&[f32]>) -> Result<Option<f64>> {
-        match (a, b) {
-            (Some(a), Some(b)) if a.len() == b.len() => Ok(Some(distance(a, b))),
-            (Some(a), Some(b)) => {
-                exec_err!("{}: vectors have {} and {} values", self.name, a.len(), b.len())
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
 impl PartitionEvaluator for Path {
     fn supports_bounded_execution(&self) -> bool {
         true
@@ -133,52 +105,14 @@ impl PartitionEvaluator for Path {
         let [array] = values else { return exec_err!("{} got no vector", self.name) };
         let vectors = Vectors::of(self.name, array)?;
         let now = vectors.get(range.end - 1);
-        let value = match self.measure {
-            Measure::Start => {
-                if !self.begun {
-                    self.begun = true;
-                    // A copy: a slice would keep the vectors of other models, too.
-                    self.first = now.map(<[f32]>::to_vec);
-                }
-                self.distance(self.first.as_deref(), now)?
-            }
-            measure if range.len() <= measure.rows_before() => None,
-            Measure::Step => self.distance(vectors.get(range.start), now)?,
-            Measure::Turn => {
-                let (first, corner) = (vectors.get(range.start), vectors.get(range.start + 1));
-                let before = self.distance(first, corner)?;
-                let step = self.distance(corner, now)?;
-                match (before, step, self.distance(first, now)?) {
-                    (Some(before), Some(step), Some(across)) => turn(before, step, across),
-                    _ => None,
-                }
-            }
-        };
+        if !self.begun && self.measure == Measure::Start {
+            // A copy: a slice would keep the vectors of other models, too.
+            self.first = now.map(<[f32]>::to_vec);
+        }
+        self.begun = true;
+        let before: Vec<_> = (range.start..range.end - 1).map(|row| vectors.get(row)).collect();
+        let place = Place { first: self.first.as_deref(), before: &before, now };
+        let value = self.measure.of(self.name, place)?;
         Ok(ScalarValue::Float64(value))
-    }
-}
-
-/// The angle by which the second of two steps turns off the first, from their
-/// lengths and the distance across, by the law of cosines; `None` if nothing moved.
-fn turn(before: f64, step: f64, across: f64) -> Option<f64> {
-    let twice = 2.0 * before * step;
-    let cosine = (across * across - before * before - step * step) / twice;
-    // Rounding can take the cosine past one; NaN stays NaN.
-    (twice != 0.0).then(|| cosine.clamp(-1.0, 1.0).acos())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::f64::consts::PI;
-
-    use super::*;
-
-    #[test]
-    fn turns() {
-        assert_eq!(turn(1.0, 2.0, 3.0), Some(0.0));
-        assert_eq!(turn(1.0, 1.0, 0.0), Some(PI));
-        assert!((turn(3.0, 4.0, 5.0).unwrap() - PI / 2.0).abs() < 1e-15);
-        assert_eq!(turn(0.0, 1.0, 1.0), None);
-        assert!(turn(f64::NAN, 1.0, 1.0).unwrap().is_nan());
     }
 }

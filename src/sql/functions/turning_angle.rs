@@ -2,7 +2,8 @@
 
 use datafusion::logical_expr::WindowUDF;
 
-use super::path::{Measure, measure};
+use super::measure::Measure;
+use super::path::measure;
 
 pub(super) fn udwf() -> WindowUDF {
     measure(

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 /// A column of vectors, each a slice of one flat buffer.
 #[derive(Clone, Copy)]
-pub(super) struct Vectors<'a> {
+pub(in crate::sql) struct Vectors<'a> {
     values: &'a [f32],
     ends: Ends<'a>,
     nulls: Option<&'a NullBuffer>,
@@ -28,7 +28,7 @@ enum Ends<'a> {
 
 impl<'a> Vectors<'a> {
     /// The vectors of an array that [`coerced`] lets through.
-    pub(super) fn of(function: &str, array: &'a ArrayRef) -> Result<Self> {
+    pub(in crate::sql) fn of(function: &str, array: &'a ArrayRef) -> Result<Self> {
         let (child, ends) = match array.data_type() {
             DataType::FixedSizeList(_, length) => {
                 let length = usize::try_from(*length).unwrap_or(0);
@@ -66,7 +66,7 @@ impl<'a> Vectors<'a> {
     }
 
     /// The vector in `row`, or `None` if it is NULL.
-    pub(super) fn get(&self, row: usize) -> Option<&'a [f32]> {
+    pub(in crate::sql) fn get(&self, row: usize) -> Option<&'a [f32]> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             return None;
         }
