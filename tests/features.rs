@@ -26,7 +26,7 @@ async fn two_archs() -> Session {
 async fn session(store: &Store) -> Session {
     let mut session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
     features::register(&mut session);
-    features::register_networks(&session, Path::new(""));
+    features::register_networks(&mut session, Path::new("")).unwrap();
     session
 }
 

@@ -16,9 +16,13 @@ async fn session() -> Session {
     let zoo = Zoo::from_toml(&small_spec("networks", 3)).unwrap();
     let store = Store::open_or_create(new_place()).await.unwrap();
     store.writer().await.unwrap().commit(&train(&zoo, 2), "train").await.unwrap();
-    let mut session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    session_over(&store).await
+}
+
+async fn session_over(store: &Store) -> Session {
+    let mut session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
     features::register(&mut session);
-    features::register_networks(&session, Path::new(""));
+    features::register_networks(&mut session, Path::new("")).unwrap();
     session
 }
 
@@ -61,6 +65,17 @@ async fn feature_sets_of_networks() {
         let probes = probes.as_list::<i32>().value(0);
         assert_eq!(probes.as_primitive::<Float32Type>().len(), 32 * 10);
     }
+}
+
+#[tokio::test]
+async fn functions_of_networks_are_listed() {
+    let session = session().await;
+    let sql = "SELECT function FROM functions WHERE function LIKE 'network_%' ORDER BY function";
+    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+    let names: Vec<_> =
+        batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>()).flatten().collect();
+    let all = ["network_accuracy", "network_activations", "network_logits", "network_margins"];
+    assert_eq!(names, all);
 }
 
 #[tokio::test]

@@ -94,8 +94,9 @@ pub fn register(session: &mut Session) {
 /// Lets queries of `session` run stored networks on the data sets in `folder`:
 /// `network_accuracy`, `network_logits`, `network_activations` and `network_margins`, and
 /// with them the sets `activations_v1` and `margins_v1`.
-pub fn register_networks(session: &Session, folder: &Path) {
-    for function in network::functions(folder.to_owned()) {
-        session.register_function(function);
-    }
+///
+/// # Errors
+/// `Internal` if table `functions` cannot list them.
+pub fn register_networks(session: &mut Session, folder: &Path) -> Result<()> {
+    session.register_functions(network::functions(folder.to_owned()))
 }

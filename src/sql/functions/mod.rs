@@ -49,9 +49,10 @@ pub(crate) use self::function::{Function, arrays, udf};
 pub(super) use self::statistics::udf as statistics;
 pub(crate) use self::vector::list_of;
 
-/// Table `functions`: name, syntax and description of every function.
-pub(super) fn table() -> Result<RecordBatch> {
-    let (scalars, windows) = (all(), windows());
+/// Table `functions`: name, syntax and description of `scalars` and of every function
+/// of the rows of a window.
+pub(super) fn table(scalars: &[ScalarUDF]) -> Result<RecordBatch> {
+    let windows = windows();
     let mut functions: Vec<(&str, Option<&Documentation>)> = Vec::new();
     functions.extend(scalars.iter().map(|udf| (udf.name(), udf.documentation())));
     functions.extend(windows.iter().map(|udwf| (udwf.name(), udwf.documentation())));
