@@ -26,7 +26,7 @@ async fn two_archs() -> Session {
 async fn session(store: &Store) -> Session {
     let mut session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
     features::register(&mut session);
-    features::register_networks(&session, Path::new(""));
+    features::register_networks(&mut session, Path::new("")).unwrap();
     session
 }
 
@@ -125,7 +125,7 @@ async fn states_are_chosen_and_ordered() {
         ..query("norms_v1")
     };
     assert_eq!(count(positions).await, (5, 4));
-    assert_eq!(count(query("hyper")).await.0, 5, "models of any architecture");
+    assert_eq!(count(query("hyper()")).await.0, 5, "models of any architecture");
     assert_eq!(count(query("learning_curve_v1(1)")).await, (5, 12));
 }
 
@@ -178,7 +178,7 @@ async fn what_cannot_be_asked_is_said() {
         Query { zoos: strings(&["small"]), epochs: Epochs::Range(3, 9), ..asked("norms_v1") };
     assert_eq!(
         error(&session, &late).await,
-        "no state of the epochs `3..9` is left; the states are of epochs 0 to 2"
+        "`norms_v1` has no state of the epochs `3..9`; the states are of epochs 0 to 2"
     );
     let error = session.sql("SELECT * FROM norms_v1()").await.map(drop).unwrap_err();
     assert_eq!(error.to_string(), "the store has several architectures: `cnn_m`, `cnn_s`");

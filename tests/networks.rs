@@ -7,18 +7,22 @@ use arrow::datatypes::{Float32Type, Float64Type};
 use zoolake::features::{self, Epochs, Query};
 use zoolake::sql::Session;
 use zoolake::store::Store;
-use zoolake::zoo::Zoo;
+use zoolake::zoo::{Model, Zoo};
 
-use crate::fixture::{new_place, small_spec, train};
+use crate::fixture::{new_place, small_spec, synthetic_of, synthetic_store, train};
 
 /// A session over three models, each with its states before and after an epoch.
 async fn session() -> Session {
     let zoo = Zoo::from_toml(&small_spec("networks", 3)).unwrap();
     let store = Store::open_or_create(new_place()).await.unwrap();
     store.writer().await.unwrap().commit(&train(&zoo, 2), "train").await.unwrap();
-    let mut session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    session_over(&store).await
+}
+
+async fn session_over(store: &Store) -> Session {
+    let mut session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
     features::register(&mut session);
-    features::register_networks(&session, Path::new(""));
+    features::register_networks(&mut session, Path::new("")).unwrap();
     session
 }
 
@@ -61,6 +65,79 @@ async fn feature_sets_of_networks() {
         let probes = probes.as_list::<i32>().value(0);
         assert_eq!(probes.as_primitive::<Float32Type>().len(), 32 * 10);
     }
+}
+
+/// The images of the other zoo are not there, so that asking one of its states fails.
+#[tokio::test]
+async fn only_chosen_models_are_asked() {
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    let mut models: Vec<_> = (0..4).map(|index| synthetic_of("shown", "cnn_s", index, 2)).collect();
+    for (index, trained) in models.iter_mut().enumerate().skip(2) {
+        let hyper = trained.model.hyper.clone();
+        trained.model = Model::new("hidden", index, "mnist", "cnn_s", hyper);
+    }
+    store.writer().await.unwrap().commit(&models, "train").await.unwrap();
+    let session = session_over(&store).await;
+    let count = async |sql: String| -> zoolake::Result<usize> {
+        let batches = session.sql(&sql).await?.collect().await?;
+        Ok(batches.iter().map(|batch| batch.num_rows()).sum())
+    };
+    for set in ["activations_v1", "margins_v1"] {
+        let all = format!("FROM {set}('cnn_s', 40) f");
+        assert!(count(format!("SELECT * {all}")).await.is_err(), "{set}");
+        for (epochs, states) in [(Epochs::Last, 2), (Epochs::All, 6), (Epochs::Range(1, 1), 2)] {
+            let (set, zoos) = (format!("{set}(40)"), vec!["shown".to_owned()]);
+            let query = Query { set, zoos, epochs, ..Query::default() };
+            assert_eq!(count(query.sql(&session).await.unwrap()).await.unwrap(), states);
+        }
+        let zoo = "WITH models AS (SELECT * FROM models WHERE zoo = 'shown')";
+        assert_eq!(count(format!("{zoo} SELECT * {all}")).await.unwrap(), 6, "{set}");
+        let ids = format!("{}, {}", models[0].model.id, models[1].model.id);
+        let of_models = format!("SELECT * {all} WHERE model_id IN ({ids}) AND epoch = 2");
+        assert_eq!(count(of_models).await.unwrap(), 2, "{set}");
+    }
+}
+
+/// Joins and filters gather thousands of rows: of a large network more than memory holds.
+#[tokio::test]
+async fn nothing_gathers_weights_before_their_network_is_asked() {
+    let store = synthetic_store().await;
+    let session = session_over(&store).await;
+    let sql = "EXPLAIN SELECT * FROM activations_v1('cnn_s', 40) JOIN models USING (model_id)";
+    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+    let plans = batches[0].column_by_name("plan").unwrap().as_string::<i32>();
+    let below: Vec<&str> = (plans.iter().flatten().last().unwrap().lines())
+        .skip_while(|line| !line.contains("network_activations("))
+        .take_while(|line| !line.contains("AggregateExec"))
+        .collect();
+    let (scan, steps) = below.split_last().unwrap();
+    assert!(scan.contains("projection=[model_id, epoch, weights]"), "{below:#?}");
+    assert!(scan.contains("predicate=lookup("), "{scan}");
+    assert!(!steps.is_empty() && steps.iter().all(|step| step.contains("ProjectionExec")));
+}
+
+#[tokio::test]
+async fn what_a_lookup_finds() {
+    let session = session_over(&synthetic_store().await).await;
+    let sql = "SELECT lookup(key, [3, 1, NULL], ['c', 'a', 'n']) FROM (VALUES (1), (2), (NULL), (3)) AS t (key)";
+    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+    let found: Vec<_> =
+        batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>()).collect();
+    assert_eq!(found, [Some("a"), None, None, Some("c")]);
+    let uneven = session.sql("SELECT lookup(seed, [1], ['a', 'b']) FROM models").await.unwrap();
+    let error = uneven.collect().await.unwrap_err().to_string();
+    assert!(error.contains("lookup got 1 keys and 2 values"), "{error}");
+}
+
+#[tokio::test]
+async fn functions_of_networks_are_listed() {
+    let session = session().await;
+    let sql = "SELECT function FROM functions WHERE function LIKE 'network_%' ORDER BY function";
+    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+    let names: Vec<_> =
+        batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>()).flatten().collect();
+    let all = ["network_accuracy", "network_activations", "network_logits", "network_margins"];
+    assert_eq!(names, all);
 }
 
 #[tokio::test]

@@ -112,8 +112,8 @@ impl PlaceAndTime {
 
     /// A session that can run stored networks on data sets.
     pub(super) async fn session_with(&self, data: &DataFolder) -> Result<Session> {
-        let session = self.session().await?;
-        features::register_networks(&session, &data.dir);
+        let mut session = self.session().await?;
+        features::register_networks(&mut session, &data.dir)?;
         Ok(session)
     }
 }

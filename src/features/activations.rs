@@ -82,32 +82,37 @@ pub(super) fn statistics(logits: &[f32], classes: usize) -> Vec<Option<f64>> {
     let shares = (0..classes).map(|class| mean(&|row| row.shares[class]));
     let variety = entropy(shares);
     found.extend([
-        Some(mean(&|row| row.shares.iter().copied().fold(0.0, f64::max))),
+        Some(mean(&|row| row.confidence)),
         Some(mean(&|row| entropy(row.shares.iter().copied()))),
         Some(variety),
     ]);
     found
 }
 
-/// The logits of an image.
+/// What is said of the logits of an image: NaN if a logit is NaN or infinitely large.
 struct Row {
     /// The largest less the second.
     lead: f32,
     /// Their softmax.
     shares: Vec<f64>,
+    /// The largest of the softmax.
+    confidence: f64,
 }
 
 impl Row {
     fn of(logits: &[f32]) -> Self {
-        let mut sorted = logits.to_vec();
-        // NaN first, so that it is not hidden.
-        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-        let lead = if let [first, second, ..] = sorted[..] { first - second } else { 0.0 };
-        let largest = sorted.first().map_or(0.0, |largest| f64::from(*largest));
+        let [first, second] =
+            logits.iter().fold([f32::NEG_INFINITY; 2], |[first, second], &logit| {
+                if logit > first { [logit, first] } else { [first, second.max(logit)] }
+            });
         let powers: Vec<f64> =
-            logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).collect();
+            logits.iter().map(|logit| (f64::from(*logit) - f64::from(first)).exp()).collect();
         let sum: f64 = powers.iter().sum();
-        Self { lead, shares: powers.into_iter().map(|power| power / sum).collect() }
+        Self {
+            lead: if sum.is_nan() { f32::NAN } else { first - second },
+            shares: powers.into_iter().map(|power| power / sum).collect(),
+            confidence: 1.0 / sum,
+        }
     }
 }
 
@@ -135,10 +140,16 @@ mod tests {
         }
     }
 
+    /// Of one class of one image, with either sign: processors make both.
     #[test]
     fn a_diverged_network_has_nan() {
-        let found = statistics(&[f32::NAN, 1.0, 2.0, 3.0], 2);
-        assert!(found[0].unwrap().is_nan() && found[4].unwrap().is_nan());
-        assert!(found.last().unwrap().unwrap().is_nan());
+        for nan in [f32::NAN, -f32::NAN, f32::INFINITY] {
+            let found = statistics(&[nan, 1.0, 0.5, 2.0, 3.0, 4.0], 3);
+            for (name, found) in names(3).iter().zip(found) {
+                let of_another_class = name.starts_with("logit1") || name.starts_with("logit2");
+                let finite = found.unwrap().is_finite();
+                assert_eq!(finite, of_another_class, "{name}: {found:?}");
+            }
+        }
     }
 }

@@ -4,13 +4,17 @@ use async_trait::async_trait;
 
 use super::call::Call;
 use super::hyper::of_archs;
+use super::query::{count, no_states};
 use super::set::{FeatureSet, Frame, Parameter, quoted};
 use crate::arch::Arch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::Session;
 
 const METRICS: [&str; 6] =
     ["train_loss", "train_acc", "val_loss", "val_acc", "test_loss", "test_acc"];
+
+/// What its number is.
+const CURVE: &str = "the last epoch of the curve, 0 or more, that the store has";
 
 /// The metrics of the first epochs, to tell from them what becomes of a model. A
 /// state has them from the last of these epochs on: no row looks ahead.
@@ -39,11 +43,21 @@ impl FeatureSet for LearningCurve {
     }
 
     fn parameter(&self) -> Option<Parameter> {
-        Some(Parameter { about: "the last epoch of the curve, 0 or more", default: 5 })
+        Some(Parameter { about: CURVE, default: 5 })
     }
 
-    async fn frame(&self, _session: &Session, call: &Call) -> Result<Frame> {
+    async fn frame(&self, session: &Session, call: &Call) -> Result<Frame> {
         let last = call.number;
+        let stored = count(session, "SELECT coalesce(max(epoch), -1) FROM epochs").await?;
+        if stored < 0 {
+            return Err(no_states());
+        }
+        // A column for each metric of each epoch: of a slip of the pen they would fill the memory.
+        if i64::from(last) > stored {
+            let message = format!("`{}` got `{last}`: expected {CURVE}", self.name());
+            return Err(Error::invalid(message)
+                .with_hint(format!("the last epoch in the store is `{stored}`")));
+        }
         let (mut names, mut metrics) = (Vec::new(), Vec::new());
         for epoch in 0..=last {
             for metric in METRICS {

@@ -16,6 +16,7 @@ mod hsg_quintiles;
 mod hyper;
 mod images;
 mod learning_curve;
+mod lookup;
 mod margins;
 mod network;
 mod nfn_statnn;
@@ -71,15 +72,17 @@ pub fn by_name(name: &str) -> Result<&'static dyn FeatureSet> {
     })
 }
 
-/// The feature set of a call such as `learning_curve_v1(10)`, and its number if it
-/// has one.
+/// The feature set of a call such as `learning_curve_v1(10)`, `norms_v1()` or `norms_v1`,
+/// and its number if it has one.
 pub fn parse(call: &str) -> Result<(&'static dyn FeatureSet, Option<i64>)> {
     let Some((name, number)) = call.strip_suffix(')').and_then(|call| call.split_once('(')) else {
         return Ok((by_name(call)?, None));
     };
     match number.parse() {
         Ok(number) => Ok((by_name(name)?, Some(number))),
-        Err(_) => Err(Error::invalid(format!("feature set `{call}`: `{number}` is no number"))),
+        Err(_) if number.is_empty() => Ok((by_name(name)?, None)),
+        Err(_) => Err(Error::invalid(format!("feature set `{call}`: `{number}` is no number"))
+            .with_hint("architectures are named beside the set, as in `--arch cnn_s`")),
     }
 }
 
@@ -93,9 +96,11 @@ pub fn register(session: &mut Session) {
 
 /// Lets queries of `session` run stored networks on the data sets in `folder`:
 /// `network_accuracy`, `network_logits`, `network_activations` and `network_margins`, and
-/// with them the sets `activations_v1` and `margins_v1`.
-pub fn register_networks(session: &Session, folder: &Path) {
-    for function in network::functions(folder.to_owned()) {
-        session.register_function(function);
-    }
+/// with them, and `lookup`, the sets `activations_v1` and `margins_v1`.
+///
+/// # Errors
+/// `Internal` if table `functions` cannot list them.
+pub fn register_networks(session: &mut Session, folder: &Path) -> Result<()> {
+    let networks = network::functions(folder.to_owned());
+    session.register_functions(networks.into_iter().chain([lookup::function()]))
 }

@@ -1,31 +1,27 @@
 //! SQL functions that run stored networks on images.
 
-use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Float32Builder, Float64Array, Float64Builder, ListBuilder,
 };
-use arrow::datatypes::{DataType, Field, Float32Type, Int64Type};
-use datafusion::common::plan_err;
+use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_OTHER;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
 use super::images::{Choice, Images};
 use super::{activations, margins};
 use crate::arch::Arch;
 use crate::dataset::Split;
 use crate::error::{self, Error};
+use crate::sql::{self, Function, list_of};
 use crate::train;
 use crate::zoo::Activation;
 
 /// What a network is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy)]
 enum Question {
     Accuracy,
     Logits,
@@ -64,8 +60,6 @@ impl Question {
 struct Network {
     question: Question,
     images: Arc<Images>,
-    signature: Signature,
-    documentation: Documentation,
 }
 
 /// `network_accuracy`, `network_logits`, `network_activations` and `network_margins`, for
@@ -85,102 +79,67 @@ pub(super) fn functions(folder: PathBuf) -> [ScalarUDF; 4] {
             .with_argument("part", "'train', 'val' or 'test'.")
             .with_argument("images", "How many of its images, at random, but always the same.")
             .build();
-        let signature = Signature::user_defined(Volatility::Immutable);
-        let images = Arc::clone(&images);
-        ScalarUDF::new_from_impl(Network { question, images, signature, documentation })
+        sql::udf(Network { question, images: Arc::clone(&images) }, documentation)
     })
 }
 
-/// A session has one function of a name.
-impl PartialEq for Network {
-    fn eq(&self, other: &Self) -> bool {
-        self.question == other.question
-    }
-}
-
-impl Eq for Network {}
-
-impl Hash for Network {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.question.hash(state);
-    }
-}
-
-fn list(of: DataType) -> DataType {
-    DataType::List(Arc::new(Field::new("item", of, true)))
-}
-
-impl ScalarUDFImpl for Network {
+impl Function for Network {
     fn name(&self) -> &'static str {
         self.question.name()
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
+        let [_, _, _, _, _, _] = arguments else { return Ok(None) };
+        let vector = list_of(DataType::Float32);
+        let [arch, activation, dataset, part] = [const { DataType::Utf8 }; 4];
+        Ok(Some(vec![vector, arch, activation, dataset, part, DataType::Int64]))
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let [_, _, _, _, _, _] = arguments else {
-            let (syntax, count) = (&self.documentation.syntax_example, arguments.len());
-            return plan_err!("{syntax} got {count} argument{}", if count == 1 { "" } else { "s" });
-        };
-        let text = [DataType::Utf8, DataType::Utf8, DataType::Utf8, DataType::Utf8];
-        let vector = std::iter::once(list(DataType::Float32));
-        Ok(vector.chain(text).chain([DataType::Int64]).collect())
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+    fn returns(&self, _arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
         Ok(match self.question {
             Question::Accuracy => DataType::Float64,
-            Question::Logits => list(DataType::Float32),
-            Question::Activations | Question::Margins => list(DataType::Float64),
+            Question::Logits => list_of(DataType::Float32),
+            Question::Activations | Question::Margins => list_of(DataType::Float64),
         })
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = arguments.number_rows;
-        let arrays: Vec<ArrayRef> =
-            arguments.args.iter().map(|value| value.to_array(rows)).collect::<Result<_>>()?;
-        let rows = (0..rows).map(|row| self.row(&arrays, row));
-        let array: ArrayRef = match self.question {
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
+        let arrays = sql::arrays(arguments)?;
+        let rows = (0..arguments.number_rows).map(|row| self.row(&arrays, row));
+        Ok(match self.question {
             Question::Accuracy => {
-                let accuracy = |asked: error::Result<Option<Asked>>| {
-                    asked.and_then(|asked| asked.map(|it| it.accuracy()).transpose())
-                };
-                let numbers = rows.map(|row| accuracy(row).map_err(ours));
+                let numbers = rows.map(|row| answer(row, Asked::accuracy));
                 Arc::new(numbers.collect::<Result<Float64Array>>()?)
             }
             Question::Logits => {
                 let mut lists = ListBuilder::new(Float32Builder::new());
-                for asked in rows {
-                    let logits = asked.and_then(|asked| asked.map(|it| it.logits()).transpose());
-                    lists.append_option(logits.map_err(ours)?.map(|it| it.into_iter().map(Some)));
+                for row in rows {
+                    let logits = answer(row, Asked::logits)?;
+                    lists.append_option(logits.map(|logits| logits.into_iter().map(Some)));
                 }
                 Arc::new(lists.finish())
             }
-            Question::Activations | Question::Margins => {
-                let mut lists = ListBuilder::new(Float64Builder::new());
-                for asked in rows {
-                    let numbers = |asked: Asked| match self.question {
-                        Question::Margins => asked.margins(),
-                        _ => asked.activations(),
-                    };
-                    let numbers = asked.and_then(|asked| asked.map(numbers).transpose());
-                    lists.append_option(numbers.map_err(ours)?);
-                }
-                Arc::new(lists.finish())
-            }
-        };
-        Ok(ColumnarValue::Array(array))
+            Question::Activations => lists(rows.map(|row| answer(row, Asked::activations)))?,
+            Question::Margins => lists(rows.map(|row| answer(row, Asked::margins)))?,
+        })
     }
 }
 
-fn ours(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
+fn lists(rows: impl Iterator<Item = Result<Option<Vec<Option<f64>>>>>) -> Result<ArrayRef> {
+    let mut lists = ListBuilder::new(Float64Builder::new());
+    for row in rows {
+        lists.append_option(row?);
+    }
+    Ok(Arc::new(lists.finish()))
+}
+
+/// What is answered in a row; nothing if nothing is asked.
+fn answer<T>(
+    asked: error::Result<Option<Asked>>,
+    question: fn(&Asked) -> error::Result<T>,
+) -> Result<Option<T>> {
+    let answered = asked.and_then(|asked| asked.as_ref().map(question).transpose());
+    answered.map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
 /// A network and the images it is asked about.

@@ -10,6 +10,10 @@ use super::{Epochs, parse};
 use crate::error::{Error, Result};
 use crate::sql::Session;
 
+/// The last state of each of `models`.
+const LAST_STATES: &str = "SELECT e.model_id, max(e.epoch) AS epoch FROM epochs e \
+     JOIN models m ON e.model_id = m.model_id GROUP BY e.model_id";
+
 /// Which features of which states.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
@@ -41,7 +45,10 @@ impl Query {
         let columns = self.columns(set, &frame)?;
         let states = self.states(&call.sql(set), &self.last_epochs(session).await?);
         self.expect_states(session, &states).await?;
-        Ok(format!("SELECT f.model_id, f.epoch, {columns} {states} ORDER BY f.epoch, f.model_id"))
+        let models = self.models();
+        Ok(format!(
+            "{models}SELECT f.model_id, f.epoch, {columns} {states} ORDER BY f.epoch, f.model_id"
+        ))
     }
 
     /// The architectures of the chosen states. Several must be asked for by name.
@@ -103,68 +110,69 @@ impl Query {
         Ok(columns.join(", "))
     }
 
-    /// The last epochs of all models, as a list in SQL; empty if they do not matter.
+    /// Table `models` as one of the chosen zoos only, if zoos are chosen: it stands in front
+    /// of a query, and so in front of those that its table functions stand for.
+    fn models(&self) -> String {
+        match literals(&self.zoos).as_str() {
+            "" => String::new(),
+            zoos => format!("WITH models AS (SELECT * FROM models WHERE zoo IN ({zoos})) "),
+        }
+    }
+
+    /// The last epochs of chosen models, as a list in SQL; empty if they do not matter.
     async fn last_epochs(&self, session: &Session) -> Result<String> {
         if self.epochs != Epochs::Last {
             return Ok(String::new());
         }
-        let last = "SELECT DISTINCT arrow_cast(max(epoch), 'Utf8') FROM epochs GROUP BY model_id";
-        let epochs: Vec<String> = texts(session, last).await?.into_iter().flatten().collect();
+        let last = format!(
+            "{}SELECT DISTINCT arrow_cast(epoch, 'Utf8') FROM ({LAST_STATES}) ORDER BY 1",
+            self.models()
+        );
+        let epochs: Vec<String> = texts(session, &last).await?.into_iter().flatten().collect();
         Ok(epochs.join(", "))
     }
 
     /// The chosen states of `call` in SQL, as `f`; with what [`Self::last_epochs`] are.
     fn states(&self, call: &str, last: &str) -> String {
-        let mut states = format!("FROM {call} AS f");
-        let mut conditions = Vec::new();
-        match self.epochs {
-            Epochs::All => {}
-            Epochs::Last => {
-                states += " JOIN (SELECT model_id, max(epoch) AS epoch FROM epochs GROUP BY model_id) AS l \
-                           ON f.model_id = l.model_id AND f.epoch = l.epoch";
-                // The join alone would come after the features of all epochs.
-                if !last.is_empty() {
-                    conditions.push(format!("f.epoch IN ({last})"));
-                }
-            }
-            Epochs::Range(first, last) if first == last => {
-                conditions.push(format!("f.epoch = {first}"));
-            }
-            Epochs::Range(first, last) => {
-                conditions.push(format!("f.epoch BETWEEN {first} AND {last}"));
-            }
-        }
-        if !self.zoos.is_empty() {
-            conditions.push(format!(
-                "f.model_id IN (SELECT model_id FROM models WHERE zoo IN ({}))",
-                literals(&self.zoos)
-            ));
-        }
-        if !conditions.is_empty() {
-            states += &format!(" WHERE {}", conditions.join(" AND "));
-        }
-        states
+        let (chosen, condition) = match self.epochs {
+            Epochs::Last => (format!("({LAST_STATES}) AS c JOIN "), " AND f.epoch = c.epoch"),
+            _ if self.zoos.is_empty() => (String::new(), ""),
+            _ => ("models AS c JOIN ".to_owned(), ""),
+        };
+        let on = if chosen.is_empty() { "" } else { " ON f.model_id = c.model_id" };
+        let epochs = match self.epochs {
+            // The join alone would come after the features of all epochs.
+            Epochs::Last if !last.is_empty() => format!(" WHERE f.epoch IN ({last})"),
+            Epochs::Last | Epochs::All => String::new(),
+            Epochs::Range(first, last) if first == last => format!(" WHERE f.epoch = {first}"),
+            Epochs::Range(first, last) => format!(" WHERE f.epoch BETWEEN {first} AND {last}"),
+        };
+        format!("FROM {chosen}{call} AS f{on}{condition}{epochs}")
     }
 
     /// Fails if no state is chosen.
     async fn expect_states(&self, session: &Session, states: &str) -> Result<()> {
-        if count(session, &format!("SELECT count(*) {states}")).await? > 0 {
+        let models = self.models();
+        if count(session, &format!("{models}SELECT count(*) {states}")).await? > 0 {
             return Ok(());
         }
-        let error = Error::invalid(format!("no state of the epochs `{}` is left", self.epochs));
-        let epochs = match self.zoos.as_slice() {
-            [] => "FROM epochs".to_owned(),
-            zoos => format!("FROM states WHERE zoo IN ({})", literals(zoos)),
+        let (set, asked) = (&self.set, self.epochs);
+        let error = Error::invalid(format!("`{set}` has no state of the epochs `{asked}`"));
+        let end = async |end: &str| {
+            let of_chosen = "FROM epochs WHERE model_id IN (SELECT model_id FROM models)";
+            count(session, &format!("{models}SELECT coalesce({end}(epoch), -1) {of_chosen}")).await
         };
-        let first = count(session, &format!("SELECT coalesce(min(epoch), -1) {epochs}")).await?;
-        let last = count(session, &format!("SELECT coalesce(max(epoch), -1) {epochs}")).await?;
+        let (first, last) = (end("min").await?, end("max").await?);
         Err(match first {
-            -1 => {
-                Error::not_found("the store has no states").with_hint("`zoolake train` adds models")
-            }
+            -1 => no_states(),
             _ => error.with_hint(format!("the states are of epochs {first} to {last}")),
         })
     }
+}
+
+/// What is said of a store that is empty.
+pub(super) fn no_states() -> Error {
+    Error::not_found("the store has no states").with_hint("`zoolake train` adds models")
 }
 
 /// The rows of a query that yields text.
@@ -183,7 +191,7 @@ async fn texts(session: &Session, sql: &str) -> Result<Vec<Vec<String>>> {
 }
 
 /// The one number that a query yields.
-async fn count(session: &Session, sql: &str) -> Result<i64> {
+pub(super) async fn count(session: &Session, sql: &str) -> Result<i64> {
     let batches = session.sql(sql).await?.collect().await?;
     let number = |batch: &RecordBatch| {
         batch.column(0).as_primitive_opt::<Int64Type>().map(|column| column.value(0))

@@ -11,6 +11,12 @@ pub(super) const IMAGES: Parameter = Parameter { about: "a number of images", de
 /// Images whose logits are features.
 pub(super) const PROBES: usize = 32;
 
+/// What is to be known of the model of a row, and no join: see [`super::lookup`]. The scan
+/// does not read states of models that are not in `models`.
+const MODEL: &str = "lookup(model_id, (SELECT array_agg(model_id ORDER BY model_id) FROM models), \
+     (SELECT array_agg(named_struct('activation', activation, 'dataset', dataset) \
+     ORDER BY model_id) FROM models))";
+
 /// The frame of a set called `set`, whose `columns` (with the tensor that each is about)
 /// are the list that `function` yields; and with `probes` the logits of some images.
 pub(super) fn frame(
@@ -27,25 +33,23 @@ pub(super) fn frame(
             .with_hint(format!("name one, as in `{set}({})`", literal(arch))));
     };
     let columns = columns(arch);
-    let (name, mut asked) = (arch.name(), String::new());
     let ask = |function: &str, images: usize| {
-        format!(
-            "{function}(v.weights, {}, m.activation, m.dataset, 'train', {images})",
-            literal(name)
-        )
+        let arch = literal(arch.name());
+        format!("{function}(weights, {arch}, m['activation'], m['dataset'], 'train', {images})")
     };
     let mut features = String::new();
     for (place, (column, _)) in columns.iter().enumerate() {
         features += &format!(", numbers[{}] AS {}", place + 1, quoted(column));
     }
+    let mut asked = format!("{} AS numbers", ask(function, call.number as usize));
     if probes {
         features += ", probes";
-        asked = format!(", {} AS probes", ask("network_logits", PROBES));
+        asked += &format!(", {} AS probes", ask("network_logits", PROBES));
     }
     let query = format!(
-        "SELECT model_id, epoch{features} FROM (SELECT v.model_id, v.epoch, {} AS numbers{asked} \
-         FROM vectors_{name} v JOIN models m ON m.model_id = v.model_id)",
-        ask(function, call.number as usize)
+        "SELECT model_id, epoch{features} FROM (SELECT model_id, epoch, {asked} FROM ( \
+         SELECT model_id, epoch, weights, {MODEL} AS m FROM vectors_{} WHERE {MODEL} IS NOT NULL))",
+        arch.name()
     );
     let mut columns: Vec<Column> =
         columns.into_iter().map(|(name, tensor)| Column { name, tensor }).collect();

@@ -13,6 +13,7 @@ mod shared_statistics;
 mod table_function;
 mod views;
 
+pub(crate) use functions::{Function, arrays, list_of, udf};
 pub use functions::{all as functions, windows as window_functions};
 pub use named::{NamedQuery, Parameter, ParameterType, named_queries};
 pub use session::{Rows, Session};

@@ -32,6 +32,8 @@ pub struct Session {
     context: SessionContext,
     store: Store,
     snapshot: Arc<Snapshot>,
+    /// Those of a row, as table `functions` lists them.
+    functions: Vec<ScalarUDF>,
     table_functions: Vec<Arc<dyn TableFunction>>,
 }
 
@@ -53,25 +55,22 @@ impl Session {
         let context = SessionContext::new_with_state(state);
         let url = scan::store_url()?;
         context.register_object_store(url.as_ref(), Arc::clone(store.objects()));
-        for function in functions::all() {
-            context.register_udf(function);
-        }
         for function in functions::windows() {
             context.register_udwf(function);
         }
-        let session = Self {
+        let mut session = Self {
             context,
             store: store.clone(),
             snapshot: Arc::new(snapshot.clone()),
+            functions: Vec::new(),
             table_functions: Vec::new(),
         };
+        session.register_functions(functions::all())?;
         for (name, table) in scan::tables(snapshot)? {
             let registered = session.context.register_table(&name, table);
             registered
                 .map_err(|error| Error::internal(format!("table `{name}`")).with_source(error))?;
         }
-        let functions = session.context.register_batch("functions", functions::table()?);
-        functions.map_err(|error| Error::internal("table `functions`").with_source(error))?;
         views::register(&session.context, snapshot).await?;
         Ok(session)
     }
@@ -81,9 +80,22 @@ impl Session {
         self.table_functions.push(function);
     }
 
-    /// Lets queries call a function of a row.
-    pub fn register_function(&self, function: ScalarUDF) {
-        self.context.register_udf(function);
+    /// Lets queries call functions of a row, and lists them in table `functions`.
+    ///
+    /// # Errors
+    /// `Internal` if the table cannot be made.
+    pub fn register_functions(&mut self, more: impl IntoIterator<Item = ScalarUDF>) -> Result<()> {
+        for function in more {
+            self.context.register_udf(function.clone());
+            self.functions.push(function);
+        }
+        let table = functions::table(&self.functions)?;
+        // The one with fewer functions stands in its way.
+        let registered = (self.context.deregister_table("functions"))
+            .and_then(|_| self.context.register_batch("functions", table));
+        registered
+            .map(drop)
+            .map_err(|error| Error::internal("table `functions`").with_source(error))
     }
 
     /// Answers one SQL query.

@@ -2,27 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, FixedSizeListArray, Float32Array};
+use arrow::array::{Array, ArrayRef, FixedSizeListArray, Float32Array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
-use super::vector::{Vectors, arrays};
+use super::function::{self, Function, arrays};
+use super::vector::Vectors;
 use crate::store::values_field;
 
 const NAME: &str = "vector_concat";
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Concat {
-    signature: Signature,
-    documentation: Documentation,
-}
+#[derive(Debug)]
+struct Concat;
 
 pub(super) fn udf() -> ScalarUDF {
     let documentation = Documentation::builder(
@@ -32,40 +27,35 @@ pub(super) fn udf() -> ScalarUDF {
     )
     .with_argument("vector", "A vector of fixed length: a column of a weights_<arch> table.")
     .build();
-    let signature = Signature::variadic_any(Volatility::Immutable);
-    ScalarUDF::new_from_impl(Concat { signature, documentation })
+    function::udf(Concat, documentation)
 }
 
-impl ScalarUDFImpl for Concat {
+impl Function for Concat {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
+        Ok((!arguments.is_empty()).then(|| arguments.to_vec()))
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        let length = |argument: &DataType| match argument {
+    fn returns(&self, arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
+        let length = |argument: &FieldRef| match argument.data_type() {
             DataType::FixedSizeList(item, length) if *item.data_type() == DataType::Float32 => {
                 Ok(*length)
             }
             other => plan_err!("{NAME} takes FixedSizeList<Float32> vectors and got {other}"),
         };
-        let total = arguments.iter().map(length).sum::<Result<i32>>()?;
+        let total = arguments.arg_fields.iter().map(length).sum::<Result<i32>>()?;
         Ok(DataType::FixedSizeList(values_field(), total))
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
         let DataType::FixedSizeList(_, length) = *arguments.return_field.data_type() else {
             return exec_err!("{NAME} has no vector to yield");
         };
         let rows = arguments.number_rows;
-        let arrays = arrays(&arguments)?;
+        let arrays = arrays(arguments)?;
         let parts: Vec<_> =
             arrays.iter().map(|array| Vectors::of(NAME, array)).collect::<Result<_>>()?;
         let length_of_one = usize::try_from(length).unwrap_or(0);
@@ -84,6 +74,6 @@ impl ScalarUDFImpl for Concat {
             .fold(None, |nulls, array| NullBuffer::union(nulls.as_ref(), array.nulls()));
         let values = Arc::new(Float32Array::from(values));
         let result = FixedSizeListArray::try_new(values_field(), length, values, nulls)?;
-        Ok(ColumnarValue::Array(Arc::new(result)))
+        Ok(Arc::new(result))
     }
 }

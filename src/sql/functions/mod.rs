@@ -9,6 +9,7 @@
 mod concat;
 mod cosine_distance;
 mod dot;
+mod function;
 mod kurtosis;
 mod l1_norm;
 mod l2_distance;
@@ -39,19 +40,23 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Documentation, Expr, ScalarUDF, WindowUDF};
 
+use self::function::Udf;
 use self::number::Number;
 use self::path::PathMeasure;
 use self::quantile::Quantile;
 use crate::error::{Error, Result};
 use crate::statistics::Statistic;
 
+pub(crate) use self::function::{Function, arrays, udf};
 pub(super) use self::measure::{Measure, Place};
 pub(super) use self::statistics::udf as statistics;
 pub(super) use self::vector::Vectors;
+pub(crate) use self::vector::list_of;
 
-/// Table `functions`: name, syntax and description of every function.
-pub(super) fn table() -> Result<RecordBatch> {
-    let (scalars, windows) = (all(), windows());
+/// Table `functions`: name, syntax and description of `scalars` and of every function
+/// of the rows of a window.
+pub(super) fn table(scalars: &[ScalarUDF]) -> Result<RecordBatch> {
+    let windows = windows();
     let mut functions: Vec<(&str, Option<&Documentation>)> = Vec::new();
     functions.extend(scalars.iter().map(|udf| (udf.name(), udf.documentation())));
     functions.extend(windows.iter().map(|udwf| (udwf.name(), udwf.documentation())));
@@ -103,10 +108,10 @@ pub fn windows() -> Vec<WindowUDF> {
 pub(super) fn statistic(expression: &Expr) -> Option<(Statistic, &Expr)> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = expression else { return None };
     let function = func.inner();
-    let statistic = if let Some(number) = function.downcast_ref::<Number>() {
-        number.statistic()
+    let statistic = if let Some(number) = function.downcast_ref::<Udf<Number>>() {
+        number.function.statistic()
     } else {
-        function.downcast_ref::<Quantile>().and_then(|_| Quantile::statistic(args))
+        function.downcast_ref::<Udf<Quantile>>().and_then(|_| Quantile::statistic(args))
     };
     Some((statistic?, args.first()?))
 }

@@ -1,20 +1,17 @@
 //! Functions of one vector, or of two of equal length, that yield one number.
 //! Those of one vector are statistics.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::Float64Array;
+use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
-use super::vector::{Vectors, arrays, coerced, wrong_count};
+use super::function::{self, Function, arrays};
+use super::vector::{Vectors, coerced};
 use crate::statistics::{Statistic, Summary};
 
 /// What a function computes.
@@ -29,8 +26,6 @@ enum Kernel {
 pub(super) struct Number {
     name: &'static str,
     kernel: Kernel,
-    signature: Signature,
-    documentation: Documentation,
 }
 
 /// The function `name(vector)`.
@@ -38,7 +33,7 @@ pub(super) fn of_one(name: &'static str, description: &str, statistic: Statistic
     let documentation =
         Documentation::builder(DOC_SECTION_ARRAY, description, format!("{name}(vector)"))
             .with_argument("vector", "A vector, such as a column of a weights_<arch> table.");
-    udf(name, Kernel::One(statistic), documentation.build())
+    function::udf(Number { name, kernel: Kernel::One(statistic) }, documentation.build())
 }
 
 /// The function `name(a, b)`.
@@ -51,12 +46,7 @@ pub(super) fn of_two(
         Documentation::builder(DOC_SECTION_ARRAY, description, format!("{name}(a, b)"))
             .with_argument("a", "A vector, such as a column of a weights_<arch> table.")
             .with_argument("b", "A vector of the same length.");
-    udf(name, Kernel::Two(kernel), documentation.build())
-}
-
-fn udf(name: &'static str, kernel: Kernel, documentation: Documentation) -> ScalarUDF {
-    let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(Number { name, kernel, signature, documentation })
+    function::udf(Number { name, kernel: Kernel::Two(kernel) }, documentation.build())
 }
 
 impl Number {
@@ -69,49 +59,27 @@ impl Number {
     }
 }
 
-/// Names are unique; kernels cannot be compared.
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Number {}
-
-impl Hash for Number {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for Number {
-    fn name(&self) -> &str {
+impl Function for Number {
+    fn name(&self) -> &'static str {
         self.name
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
         match (self.kernel, arguments) {
             (Kernel::One(_), [_]) | (Kernel::Two(_), [_, _]) => {
-                arguments.iter().map(|argument| coerced(self.name, argument)).collect()
+                let vectors = arguments.iter().map(|argument| coerced(self.name, argument));
+                vectors.collect::<Result<_>>().map(Some)
             }
-            _ => wrong_count(&self.documentation.syntax_example, arguments.len()),
+            _ => Ok(None),
         }
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+    fn returns(&self, _arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
         Ok(DataType::Float64)
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = arrays(&arguments)?;
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
+        let arrays = arrays(arguments)?;
         let result: Float64Array = match (self.kernel, arrays.as_slice()) {
             (Kernel::One(statistic), [array]) => {
                 let vectors = Vectors::of(self.name, array)?;
@@ -129,8 +97,8 @@ impl ScalarUDFImpl for Number {
                 });
                 rows.collect::<Result<_>>()?
             }
-            _ => return wrong_count(&self.documentation.syntax_example, arrays.len()),
+            (_, arrays) => return exec_err!("{} got {} arguments", self.name, arrays.len()),
         };
-        Ok(ColumnarValue::Array(Arc::new(result)))
+        Ok(Arc::new(result))
     }
 }

@@ -2,27 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::utils::take_function_args;
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
 };
 
-use super::vector::{Vectors, arrays, coerced, runs, wrong_count};
+use super::function::{self, Function, arrays};
+use super::vector::{Vectors, coerced, runs};
 use crate::statistics::{Statistic, Summary};
 
 const NAME: &str = "vector_quantile";
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Quantile {
-    signature: Signature,
-    documentation: Documentation,
-}
+#[derive(Debug)]
+pub(super) struct Quantile;
 
 pub(super) fn udf() -> ScalarUDF {
     let documentation = Documentation::builder(
@@ -34,36 +31,25 @@ pub(super) fn udf() -> ScalarUDF {
     .with_argument("vector", "A vector, such as a column of a weights_<arch> table.")
     .with_argument("q", "A fraction in [0, 1]: 0.5 is the median.")
     .build();
-    let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(Quantile { signature, documentation })
+    function::udf(Quantile, documentation)
 }
 
-impl ScalarUDFImpl for Quantile {
+impl Function for Quantile {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
+        let [vector, _] = arguments else { return Ok(None) };
+        Ok(Some(vec![coerced(NAME, vector)?, DataType::Float64]))
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let [vector, _] = arguments else {
-            return wrong_count(&self.documentation.syntax_example, arguments.len());
-        };
-        Ok(vec![coerced(NAME, vector)?, DataType::Float64])
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+    fn returns(&self, _arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
         Ok(DataType::Float64)
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [array, fractions] = take_function_args(NAME, arrays(&arguments)?)?;
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
+        let [array, fractions] = take_function_args(NAME, arrays(arguments)?)?;
         let vectors = Vectors::of(NAME, &array)?;
         let fractions = fractions.as_primitive::<Float64Type>();
         let mut result = Vec::with_capacity(array.len());
@@ -76,7 +62,7 @@ impl ScalarUDFImpl for Quantile {
             let columns = summary.columns(run.map(|row| vectors.get(row)));
             result.extend(columns.into_iter().flatten());
         }
-        Ok(ColumnarValue::Array(Arc::new(Float64Array::from(result))))
+        Ok(Arc::new(Float64Array::from(result)))
     }
 }
 

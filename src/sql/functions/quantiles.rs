@@ -3,27 +3,22 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, ListBuilder};
-use arrow::datatypes::{DataType, Field, Float64Type};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::exec_err;
 use datafusion::common::utils::take_function_args;
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
+use super::function::{self, Function, arrays};
 use super::quantile::quantile;
-use super::vector::{Vectors, arrays, coerced, runs, wrong_count};
+use super::vector::{Vectors, coerced, list_of, runs};
 use crate::statistics::{Statistic, Summary};
 
 const NAME: &str = "vector_quantiles";
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Quantiles {
-    signature: Signature,
-    documentation: Documentation,
-}
+#[derive(Debug)]
+struct Quantiles;
 
 pub(super) fn udf() -> ScalarUDF {
     let documentation = Documentation::builder(
@@ -34,40 +29,25 @@ pub(super) fn udf() -> ScalarUDF {
     .with_argument("vector", "A vector, such as a column of a weights_<arch> table.")
     .with_argument("fractions", "A list of fractions in [0, 1], such as [0, 0.25, 0.5, 0.75, 1].")
     .build();
-    let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(Quantiles { signature, documentation })
+    function::udf(Quantiles, documentation)
 }
 
-fn list_of_float64() -> DataType {
-    DataType::List(Arc::new(Field::new("item", DataType::Float64, true)))
-}
-
-impl ScalarUDFImpl for Quantiles {
+impl Function for Quantiles {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
+        let [vector, _] = arguments else { return Ok(None) };
+        Ok(Some(vec![coerced(NAME, vector)?, list_of(DataType::Float64)]))
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
+    fn returns(&self, _arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
+        Ok(list_of(DataType::Float64))
     }
 
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let [vector, _] = arguments else {
-            return wrong_count(&self.documentation.syntax_example, arguments.len());
-        };
-        Ok(vec![coerced(NAME, vector)?, list_of_float64()])
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(list_of_float64())
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [array, fractions] = take_function_args(NAME, arrays(&arguments)?)?;
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
+        let [array, fractions] = take_function_args(NAME, arrays(arguments)?)?;
         let vectors = Vectors::of(NAME, &array)?;
         let fractions = fractions.as_list::<i32>();
         let mut result = ListBuilder::new(Float64Builder::new());
@@ -83,7 +63,7 @@ impl ScalarUDFImpl for Quantiles {
                 result.append(vector.is_some());
             }
         }
-        Ok(ColumnarValue::Array(Arc::new(result.finish())))
+        Ok(Arc::new(result.finish()))
     }
 }
 

@@ -8,21 +8,16 @@ use arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
-use super::vector::{Vectors, arrays, coerced, wrong_count};
+use super::function::{self, Function, arrays};
+use super::vector::{Vectors, coerced};
 use crate::statistics::{Spectra, Spectrum};
 
 const NAME: &str = "vector_spectrum";
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct VectorSpectrum {
-    signature: Signature,
-    documentation: Documentation,
-}
+#[derive(Debug)]
+struct VectorSpectrum;
 
 pub(super) fn udf() -> ScalarUDF {
     let documentation = Documentation::builder(
@@ -42,8 +37,7 @@ pub(super) fn udf() -> ScalarUDF {
         "What eigenvalues are multiplied by: 1, or 0.5 for the convolutions of WeightWatcher.",
     )
     .build();
-    let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(VectorSpectrum { signature, documentation })
+    function::udf(VectorSpectrum, documentation)
 }
 
 fn fields() -> Fields {
@@ -53,35 +47,27 @@ fn fields() -> Fields {
     numbers.chain(counts).collect()
 }
 
-impl ScalarUDFImpl for VectorSpectrum {
+impl Function for VectorSpectrum {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
+        Ok(match arguments {
+            [vector, _] => Some(vec![coerced(NAME, vector)?, DataType::Utf8]),
+            [vector, _, _] => Some(vec![coerced(NAME, vector)?, DataType::Utf8, DataType::Float64]),
+            _ => None,
+        })
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        match arguments {
-            [vector, _] => Ok(vec![coerced(NAME, vector)?, DataType::Utf8]),
-            [vector, _, _] => Ok(vec![coerced(NAME, vector)?, DataType::Utf8, DataType::Float64]),
-            _ => wrong_count(&self.documentation.syntax_example, arguments.len()),
-        }
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+    fn returns(&self, _arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
         Ok(DataType::Struct(fields()))
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = arrays(&arguments)?;
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
+        let arrays = arrays(arguments)?;
         let [vectors, shapes, scales @ ..] = arrays.as_slice() else {
-            return wrong_count(&self.documentation.syntax_example, arrays.len());
+            return exec_err!("{NAME} has no shape");
         };
         let (vectors, shapes) = (Vectors::of(NAME, vectors)?, shapes.as_string::<i32>());
         let scales = scales.first().map(|scales| scales.as_primitive::<Float64Type>());
@@ -110,7 +96,7 @@ impl ScalarUDFImpl for VectorSpectrum {
                 None => None,
             });
         }
-        Ok(ColumnarValue::Array(Arc::new(structs(&spectra)?)))
+        Ok(Arc::new(structs(&spectra)?))
     }
 }
 

@@ -4,25 +4,20 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, StructArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{ScalarValue, exec_err, internal_err, plan_err};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
-};
+use datafusion::logical_expr::{Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
-use super::vector::{Vectors, coerced, wrong_count};
+use super::function::{self, Function};
+use super::vector::{Vectors, coerced};
 use crate::statistics::{Statistic, Summary};
 
 const NAME: &str = "vector_statistics";
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Statistics {
-    signature: Signature,
-    documentation: Documentation,
-}
+#[derive(Debug)]
+struct Statistics;
 
 pub(in crate::sql) fn udf() -> ScalarUDF {
     let documentation = Documentation::builder(
@@ -35,36 +30,22 @@ pub(in crate::sql) fn udf() -> ScalarUDF {
     .with_argument("vector", "A vector, such as a column of a weights_<arch> table.")
     .with_argument("name", "What vector_<name> computes, or q0.9 for a quantile.")
     .build();
-    let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(Statistics { signature, documentation })
+    function::udf(Statistics, documentation)
 }
 
-impl ScalarUDFImpl for Statistics {
+impl Function for Statistics {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn coerced(&self, arguments: &[DataType]) -> Result<Option<Vec<DataType>>> {
+        let [vector, names @ ..] = arguments else { return Ok(None) };
+        let mut types = vec![coerced(NAME, vector)?];
+        types.extend(names.iter().map(|_| DataType::Utf8));
+        Ok(Some(types))
     }
 
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let [vector, names @ ..] = arguments else {
-            return wrong_count(&self.documentation.syntax_example, arguments.len());
-        };
-        let names = names.iter().map(|_| Ok(DataType::Utf8));
-        std::iter::once(coerced(NAME, vector)).chain(names).collect()
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        internal_err!("the type of {NAME} depends on the names")
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
+    fn returns(&self, arguments: &ReturnFieldArgs<'_>) -> Result<DataType> {
         let mut statistics = Vec::new();
         for name in arguments.scalar_arguments.iter().skip(1) {
             let Some(ScalarValue::Utf8(Some(name))) = name else {
@@ -83,11 +64,10 @@ impl ScalarUDFImpl for Statistics {
         }
         let field =
             |statistic: &Statistic| Field::new(statistic.to_string(), DataType::Float64, true);
-        let fields = statistics.iter().map(field).collect();
-        Ok(Arc::new(Field::new(NAME, DataType::Struct(fields), true)))
+        Ok(DataType::Struct(statistics.iter().map(field).collect()))
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn call(&self, arguments: &ScalarFunctionArgs) -> Result<ArrayRef> {
         let (Some(vectors), DataType::Struct(fields)) =
             (arguments.args.first(), arguments.return_field.data_type())
         else {
@@ -103,6 +83,6 @@ impl ScalarUDFImpl for Statistics {
         let columns = columns.map(|column| Arc::new(Float64Array::from(column)) as ArrayRef);
         let nulls = array.logical_nulls().filter(|nulls: &NullBuffer| nulls.null_count() > 0);
         let result = StructArray::try_new(fields.clone(), columns.collect(), nulls)?;
-        Ok(ColumnarValue::Array(Arc::new(result)))
+        Ok(Arc::new(result))
     }
 }

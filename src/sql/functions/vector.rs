@@ -8,7 +8,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion::logical_expr::ColumnarValue;
 
 /// A column of vectors, each a slice of one flat buffer.
 #[derive(Clone, Copy)]
@@ -79,11 +79,6 @@ impl<'a> Vectors<'a> {
     }
 }
 
-/// The arguments of a call as arrays, one value per row: constants repeated.
-pub(super) fn arrays(arguments: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
-    arguments.args.iter().map(|value| value.to_array(arguments.number_rows)).collect()
-}
-
 /// The rows for which the last argument has one value: all if it is a constant.
 pub(super) fn runs(
     arguments: &[ColumnarValue],
@@ -94,10 +89,14 @@ pub(super) fn runs(
     (0..rows).step_by(length).map(move |start| start..start + length)
 }
 
+/// Lists of a type.
+pub(crate) fn list_of(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("item", item, true)))
+}
+
 /// The type to which a vector argument is cast: vectors of `Float32` stay as
 /// they are, other lists of numbers become `List<Float32>`.
 pub(super) fn coerced(function: &str, argument: &DataType) -> Result<DataType> {
-    let list = || DataType::List(Arc::new(Field::new("item", DataType::Float32, true)));
     match argument {
         DataType::FixedSizeList(item, _) | DataType::List(item)
             if *item.data_type() == DataType::Float32 =>
@@ -111,9 +110,9 @@ pub(super) fn coerced(function: &str, argument: &DataType) -> Result<DataType> {
         | DataType::LargeListView(item)
             if item.data_type().is_numeric() || *item.data_type() == DataType::Null =>
         {
-            Ok(list())
+            Ok(list_of(DataType::Float32))
         }
-        DataType::Null => Ok(list()),
+        DataType::Null => Ok(list_of(DataType::Float32)),
         other => plan_err!(
             "{function} takes a vector, such as a column of a weights_<arch> table, and got {other}"
         ),

@@ -39,6 +39,8 @@ pub(super) struct Conv2d {
     pub(super) padding: usize,
     /// Whether the gradient of `x` is wanted: not if `x` are the images.
     pub(super) input_gradient: bool,
+    /// Whether the gradient of the weight is wanted: not if nothing is trained.
+    pub(super) weight_gradient: bool,
 }
 
 /// Sizes of a convolution.
@@ -282,7 +284,7 @@ impl Conv2d {
         })
     }
 
-    /// Gradients of input, if it is wanted, and weight.
+    /// Gradients of input and weight, those that are wanted.
     fn gradients(
         &self,
         x: &Tensor,
@@ -290,11 +292,12 @@ impl Conv2d {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let geometry = Geometry::new(x.dims(), weight.dims(), *self)?;
-        let input = match self.input_gradient {
-            true => Some(weight.apply_op2_no_bwd(gradient, &InputGradient(geometry))?),
-            false => None,
-        };
-        Ok((input, Some(x.apply_op2_no_bwd(gradient, &WeightGradient(geometry))?)))
+        let input = self
+            .input_gradient
+            .then(|| weight.apply_op2_no_bwd(gradient, &InputGradient(geometry)));
+        let weight =
+            self.weight_gradient.then(|| x.apply_op2_no_bwd(gradient, &WeightGradient(geometry)));
+        Ok((input.transpose()?, weight.transpose()?))
     }
 }
 
@@ -416,7 +419,7 @@ mod tests {
 
     #[test]
     fn agrees_with_pytorch() {
-        let conv2d = Conv2d { stride: 1, padding: 0, input_gradient: true };
+        let conv2d = Conv2d { stride: 1, padding: 0, input_gradient: true, weight_gradient: true };
         check_layer("conv2d", inputs, |tensors| {
             let run = |x: Tensor| x.apply_op3(&tensors[1], &tensors[2], conv2d);
             channels_outermost(&tensors[0], run)
@@ -426,7 +429,7 @@ mod tests {
     #[test]
     fn agrees_with_pytorch_at_every_stride_and_padding() {
         for (stride, padding) in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)] {
-            let conv2d = Conv2d { stride, padding, input_gradient: true };
+            let conv2d = Conv2d { stride, padding, input_gradient: true, weight_gradient: true };
             check_layer(&format!("conv2d_{stride}_{padding}"), inputs, |tensors| {
                 channels_outermost(&tensors[0], |x| x.apply_op2(&tensors[1], conv2d))
             });
@@ -437,7 +440,8 @@ mod tests {
     fn shapes_that_do_not_fit_are_an_error() {
         let x = Tensor::zeros((2, 1, 4, 4), candle_core::DType::F32, &candle_core::Device::Cpu);
         let x = x.unwrap();
-        let conv2d = Conv2d { stride: 1, padding: 0, input_gradient: false };
+        let conv2d =
+            Conv2d { stride: 1, padding: 0, input_gradient: false, weight_gradient: false };
         for weight in [(3, 2, 5, 5), (3, 1, 2, 2), (3, 2, 2, 3), (3, 2, 0, 0)] {
             let weight = Tensor::zeros(weight, x.dtype(), x.device()).unwrap();
             assert!(x.apply_op2(&weight, conv2d).is_err(), "{:?}", weight.dims());

@@ -29,8 +29,9 @@ pub(super) struct Forward<'a, 'n> {
     tensors: &'a [Var],
     /// In training: dropout, and batches normalised by their own statistics.
     noise: Option<Noise<'n>>,
-    /// Whether the gradient of the images is wanted.
-    image_gradient: bool,
+    /// Whether gradients are wanted of what layers see, images included, and not of
+    /// their weights.
+    of_inputs: bool,
 }
 
 impl<'a, 'n> Forward<'a, 'n> {
@@ -41,12 +42,12 @@ impl<'a, 'n> Forward<'a, 'n> {
         tensors: &'a [Var],
         noise: Option<Noise<'n>>,
     ) -> Self {
-        Self { activation, tensors, noise, image_gradient: false }
+        Self { activation, tensors, noise, of_inputs: false }
     }
 
-    /// The same, to go back to the images.
-    pub(super) fn with_image_gradient(self) -> Self {
-        Self { image_gradient: true, ..self }
+    /// The same, to go back to the images, and not for gradients of weights.
+    pub(super) fn for_inputs(self) -> Self {
+        Self { of_inputs: true, ..self }
     }
 
     /// The logits `[N, classes]` of `images` `[C, N, H, W]`.
@@ -78,7 +79,7 @@ impl<'a, 'n> Forward<'a, 'n> {
         images: bool,
     ) -> Result<Tensor> {
         let mut layers = layers.iter().peekable();
-        let mut input_gradient = !images || self.image_gradient;
+        let mut input_gradient = !images || self.of_inputs;
         while let Some(layer) = layers.next() {
             if images && layer.step_name().is_some() {
                 tape.mark();
@@ -86,7 +87,8 @@ impl<'a, 'n> Forward<'a, 'n> {
             x = match layer {
                 Layer::Conv2d { stride, padding, bias, .. } => {
                     let (stride, padding) = (*stride, *padding);
-                    let conv2d = Conv2d { stride, padding, input_gradient };
+                    let weight_gradient = !self.of_inputs;
+                    let conv2d = Conv2d { stride, padding, input_gradient, weight_gradient };
                     if *bias {
                         let [weight, bias] = self.take()?;
                         tape.apply_with(x, weight, bias, conv2d)?

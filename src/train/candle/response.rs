@@ -67,7 +67,7 @@ impl<'a> Response<'a> {
 
     fn add(&self, batch: Batch, boundaries: &mut [Found]) -> candle_core::Result<()> {
         let mut tape = Tape::recording();
-        let forward = Forward::new(self.activation, &self.tensors, None).with_image_gradient();
+        let forward = Forward::new(self.activation, &self.tensors, None).for_inputs();
         let logits = forward.logits(self.arch.layers(), &batch.images, &mut tape)?;
         let (leads, directions) = leads(&logits, &batch.labels)?;
         let steps = tape.input_gradients(directions)?;
@@ -96,7 +96,9 @@ fn leads(logits: &Tensor, labels: &[u32]) -> candle_core::Result<(Vec<f64>, Tens
         let (Some((other, logit)), Some(own)) = (best, row.get(label)) else {
             candle_core::bail!("no class beside `{label}`")
         };
-        leads.push(own - logit);
+        // No order of numbers shows a NaN of either sign.
+        let known = row.iter().all(|logit| !logit.is_nan());
+        leads.push(if known { own - logit } else { f64::NAN });
         (direction[label], direction[other]) = (1.0, -1.0);
     }
     let directions = Tensor::from_vec(directions, logits.shape(), &Device::Cpu)?;
@@ -155,6 +157,16 @@ mod tests {
     struct Step {
         distances: Vec<f64>,
         variance: f64,
+    }
+
+    #[test]
+    fn the_lead_of_a_diverged_network_is_unknown() {
+        for nan in [f32::NAN, -f32::NAN] {
+            let logits = [1.0, 2.0, 5.0, nan, 1.0, 3.0];
+            let logits = Tensor::from_slice(&logits, (2, 3), &Device::Cpu).unwrap();
+            let (leads, _) = leads(&logits, &[1, 2]).unwrap();
+            assert!(leads[0] == -3.0 && leads[1].is_nan(), "{leads:?}");
+        }
     }
 
     #[test]
