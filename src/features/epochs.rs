@@ -17,6 +17,10 @@ pub enum Epochs {
     Range(u32, u32),
 }
 
+/// The last state of every model in SQL: a table of `model_id` and `epoch`.
+pub(crate) const LAST: &str =
+    "(SELECT model_id, max(epoch) AS epoch FROM epochs GROUP BY model_id)";
+
 impl FromStr for Epochs {
     type Err = Error;
 

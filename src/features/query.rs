@@ -6,7 +6,7 @@ use arrow::datatypes::Int64Type;
 use super::call::Call;
 use super::set::{Column, FeatureSet, Frame, literals, quoted};
 use super::slots::layer_of;
-use super::{Epochs, parse};
+use super::{Epochs, LAST, parse};
 use crate::error::{Error, Result};
 use crate::sql::Session;
 
@@ -120,8 +120,8 @@ impl Query {
         match self.epochs {
             Epochs::All => {}
             Epochs::Last => {
-                states += " JOIN (SELECT model_id, max(epoch) AS epoch FROM epochs GROUP BY model_id) AS l \
-                           ON f.model_id = l.model_id AND f.epoch = l.epoch";
+                states +=
+                    &format!(" JOIN {LAST} AS l ON f.model_id = l.model_id AND f.epoch = l.epoch");
                 // The join alone would come after the features of all epochs.
                 if !last.is_empty() {
                     conditions.push(format!("f.epoch IN ({last})"));
