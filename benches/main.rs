@@ -3,8 +3,9 @@
 //! `cargo bench` runs all of it; `docs/performance.md` holds the numbers and
 //! what they are compared with. With `--steps …` it measures training once, for
 //! `python/bench_training.py`, with `--sql …` a query over a store, for
-//! `python/bench_scan.py` and others, and with `--statistics …` one over vectors in
-//! memory, for `python/bench_statistics.py`.
+//! `python/bench_scan.py` and others, with `--statistics …` one over vectors in
+//! memory, for `python/bench_statistics.py`; `--noise DIR MODELS` makes a store of models
+//! with random weights, 51 states each, for `python/bench_predict.py`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails shall panic")]
 #![expect(clippy::print_stdout, reason = "what is measured once is for a script")]
@@ -84,6 +85,21 @@ fn commit(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A store in the folder that is named, of so many models whose weights are random.
+fn store_noise(arguments: &[String]) {
+    let [folder, models] = arguments else { panic!("--noise DIR MODELS, not {arguments:?}") };
+    let indices: Vec<u64> = (0..models.parse().unwrap()).collect();
+    Runtime::new().unwrap().block_on(async {
+        let place = Location::new(folder, &CloudOptions::default()).unwrap();
+        let store = Store::open_or_create(place).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        for indices in indices.chunks(100) {
+            let trained: Vec<Trained> = indices.iter().map(|index| noise(*index, EPOCHS)).collect();
+            writer.commit(&trained, "train").await.unwrap();
+        }
+    });
+}
+
 /// Queries over 200 models of 51 states, in memory.
 fn queries(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
@@ -139,6 +155,8 @@ fn main() {
         scan::measure(arguments);
     } else if let Some(arguments) = behind("--statistics") {
         stats::measure(arguments);
+    } else if let Some(arguments) = behind("--noise") {
+        store_noise(arguments);
     } else {
         benches();
         Criterion::default().configure_from_args().final_summary();

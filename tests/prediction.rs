@@ -6,13 +6,13 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use tempfile::TempDir;
 use zoolake::Kind;
 use zoolake::predict::{
-    Experiment, Findings, Metric, Outcome, Predictor, Protocol, Run, Selection, Splitting,
+    Experiment, Findings, Metric, Outcome, Part, Predictor, Protocol, Run, Selection, Splitting,
 };
 use zoolake::sql::Session;
 use zoolake::store::{Stamp, Store};
 
 use crate::cli::{transcript, transcripts};
-use crate::fixture::{new_place, synthetics};
+use crate::fixture::{new_place, synthetic_of, synthetics};
 
 /// A store with synthetic models `0..40` of four states each.
 async fn store() -> Store {
@@ -40,8 +40,21 @@ fn experiment() -> Experiment {
     }
 }
 
+/// Of losses, by what the protocol has.
+fn numbers() -> Experiment {
+    let (targets, predictors) = (vec!["test_loss".to_owned()], Vec::new());
+    let splitting = Splitting::Random([70, 15, 15]);
+    Experiment { targets, predictors, splitting, ..experiment() }
+}
+
 async fn run(experiment: &Experiment, store: &Store) -> Findings {
-    experiment.run(&session(store).await, &|_| ()).await.unwrap()
+    try_to_run(experiment, store).await.unwrap()
+}
+
+async fn try_to_run(experiment: &Experiment, store: &Store) -> zoolake::Result<Findings> {
+    let session = session(store).await;
+    let states = experiment.states(&session).await?;
+    experiment.run(&session, states, &|_| ()).await
 }
 
 async fn record(store: &Store, experiment: &Experiment, findings: &Findings) -> String {
@@ -141,7 +154,125 @@ async fn what_is_learnt_beats_the_mean_and_no_target_tells_itself() {
         assert_eq!(one.test().predicted, other.test().predicted, "the seed decides");
         assert_eq!(one.test().scores, other.test().scores);
     }
-    assert!(findings.outcomes[0].test().score(Metric::TauCeiling).is_some());
+    let ceiling = findings.outcomes[0].test().score(Metric::TauCeiling).unwrap();
+    assert!(ceiling.value.is_some() && ceiling.interval.is_none());
+}
+
+#[tokio::test]
+async fn a_predictor_is_fitted_once_by_whatever_names() {
+    let store = store().await;
+    let predictors =
+        vec![Predictor::Probe, Predictor::Ridge, Predictor::Mean, Predictor::Gbt, Predictor::Gbt];
+    let targets = vec!["test_loss".to_owned()];
+    let findings = run(&Experiment { predictors, targets, ..experiment() }, &store).await;
+    let by: Vec<(&str, Predictor)> = findings
+        .outcomes
+        .iter()
+        .map(|outcome| (outcome.features.as_str(), outcome.predictor))
+        .collect();
+    let expected = [
+        ("none", Predictor::Mean),
+        ("hyper", Predictor::Ridge),
+        ("hyper", Predictor::Gbt),
+        ("global7_v1", Predictor::Ridge),
+        ("global7_v1", Predictor::Gbt),
+    ];
+    assert_eq!(by, expected);
+}
+
+#[tokio::test]
+async fn numbers_are_not_said_to_be_stratified() {
+    let store = store().await;
+    let predictors = vec![Predictor::Mean];
+    let findings = run(&Experiment { predictors, ..experiment() }, &store).await;
+    let splits = [0, 1].map(|target: usize| findings.outcomes[target].split.as_str());
+    assert_eq!(splits, ["70/15/15", "70/15/15 stratified"]);
+}
+
+#[tokio::test]
+async fn models_that_a_split_leaves_out_are_not_studied() {
+    let store = store().await;
+    let ids = ask(&store, "SELECT model_id FROM models ORDER BY model_id LIMIT 20").await;
+    let part = |index| [Part::Train, Part::Train, Part::Validation, Part::Test][index % 4];
+    let ids = ids.column(0).as_primitive::<Int64Type>();
+    let parts = ids.values().iter().enumerate().map(|(index, id)| (*id, part(index))).collect();
+    let splitting = Splitting::Named(parts);
+    let predictors = vec![Predictor::Ridge];
+    let findings = run(&Experiment { splitting, predictors, ..numbers() }, &store).await;
+    assert_eq!((findings.states.num_models(), findings.states.model_ids.len()), (20, 80));
+    let outcome = &findings.outcomes[0];
+    assert_eq!((outcome.train.models, outcome.test().count.models), (10, 5));
+    let elsewhere = Splitting::Named([(7, Part::Train)].into());
+    let error = try_to_run(&Experiment { splitting: elsewhere, ..numbers() }, &store).await;
+    let said = "the split file names none of the `40` models selected";
+    assert_eq!(error.unwrap_err().to_string(), said);
+}
+
+#[tokio::test]
+async fn weights_of_several_architectures_have_a_way_out() {
+    let store = store().await;
+    let other: Vec<_> =
+        (40..48).map(|index| synthetic_of("other", "cnn_s_rgb", index, 1)).collect();
+    store.writer().await.unwrap().commit(&other, "train").await.unwrap();
+    let weights = Experiment { features: vec!["weights".to_owned()], ..numbers() };
+    let error = try_to_run(&weights, &store).await.unwrap_err();
+    let said = "weights of several architectures have no common frame";
+    assert_eq!(error.to_string(), said);
+    assert!(error.hint().unwrap().contains("`--where \"arch = 'cnn_s'\"`"), "{error:?}");
+    let filter = Some("arch = 'cnn_s_rgb'".to_owned());
+    let selection = Selection { filter, ..weights.selection.clone() };
+    run(&Experiment { selection, predictors: vec![Predictor::Mean], ..weights }, &store).await;
+}
+
+/// Of its first state a model has no step, of the first two no angle.
+#[tokio::test]
+async fn features_that_some_states_lack_are_told_and_used() {
+    let store = store().await;
+    let session = session(&store).await;
+    let features = vec!["trajectory_v1".to_owned()];
+    let experiment = Experiment { features, ..numbers() };
+    let states = experiment.states(&session).await.unwrap();
+    let told = std::sync::Mutex::new(Vec::new());
+    let watch = |line: &str| told.lock().unwrap().push(line.to_owned());
+    let findings = experiment.run(&session, states, &watch).await.unwrap();
+    // 40 models lack `step_length` and `straightness` once, `turning_angle` and `curvature` twice.
+    assert_eq!(
+        told.into_inner().unwrap()[2],
+        "`trajectory_v1` lacks 240 values in 4 features: trees know them as missing, other \
+         predictors take the mean of the training part"
+    );
+    let found = findings.outcomes.iter().filter(|outcome| outcome.features == "trajectory_v1");
+    let finite = |outcome: &Outcome| outcome.test().predicted.iter().all(|value| value.is_finite());
+    assert_eq!(found.filter(|outcome| finite(outcome)).count(), 2, "ridge and trees");
+}
+
+/// A learning curve up to epoch 1 has the accuracy of epoch 1.
+#[tokio::test]
+async fn a_learning_curve_does_not_hold_its_target() {
+    let store = store().await;
+    let curve = |target: &str, first: u32| {
+        let epochs = zoolake::features::Epochs::Range(first, 3);
+        Experiment {
+            selection: Selection { epochs, ..Selection::default() },
+            targets: vec![target.to_owned()],
+            features: vec!["learning_curve_v1(1)".to_owned()],
+            predictors: vec![Predictor::Probe],
+            ..experiment()
+        }
+    };
+    let error = try_to_run(&curve("test_loss", 1), &store).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`learning_curve_v1(1)` holds `test_loss` up to epoch 1, and `40` states are not later \
+         than that"
+    );
+    let hint = "choose later ones with `--epoch 2..3`, or a shorter curve";
+    assert_eq!(error.hint(), Some(hint));
+    run(&curve("test_loss", 2), &store).await;
+    run(&curve("optimizer", 1), &store).await;
+    let error = try_to_run(&curve("optimizer", 0), &store).await.unwrap_err();
+    let said = "`learning_curve_v1(1)` ends at epoch 1, and `40` states are earlier";
+    assert_eq!(error.to_string(), said);
 }
 
 #[tokio::test]
@@ -208,6 +339,53 @@ fn a_table_a_figure_and_a_run_to_ask_for() {
     assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"));
     transcript(folder.path(), &[&common[..], &["--no-save"]].concat());
     assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"), "--no-save");
+}
+
+#[test]
+fn what_networks_make_of_images_can_be_learnt_from() {
+    let folder = site();
+    for set in ["activations_v1(8)", "margins_v1(8)"] {
+        let common = ["predict", "-s", "zoo", "-t", "test_loss", "--epoch", "0", "-p", "ridge"];
+        let told = transcript(folder.path(), &[&common[..], &["-f", set, "--no-save"]].concat());
+        assert!(told.contains(&format!(" {set} ")) && !told.contains("error"), "{told}");
+    }
+}
+
+/// Nothing is computed for what cannot be told, drawn or recorded.
+#[test]
+fn what_would_fail_in_the_end_fails_at_once() {
+    let folder = site();
+    std::fs::write(folder.path().join("split.csv"), "model_id,part\n7,test\n").unwrap();
+    let commands: [&[&str]; 10] = [
+        &["predict", "-s", "zoo", "--confusion"],
+        &["predict", "-s", "zoo", "--stratify"],
+        &["predict", "-s", "zoo", "-t", "optimizer", "--plot", "out.svg"],
+        &["predict", "-s", "zoo", "--plot", "nowhere/out.svg"],
+        &["predict", "-s", "zoo", "-o", "out.xyz"],
+        &["predict", "-s", "zoo", "-p", "gbt,ridge", "-t", "optimizer"],
+        &["predict", "-s", "zoo", "-p", "logit_linear", "-t", "test_loss"],
+        &["predict", "-s", "zoo", "--seed", "9223372036854775808"],
+        &["predict", "-s", "zoo", "--zoo", "a", "--test-zoo", "b", "--stratify"],
+        &["predict", "-s", "zoo", "--zoo", "a", "--test-zoo", "b", "--split-file", "split.csv"],
+    ];
+    insta::assert_snapshot!(transcripts(folder.path(), &commands));
+}
+
+#[test]
+fn results_about_dropped_models_are_not_begun() {
+    let folder = site();
+    transcript(folder.path(), &["drop", "synthetic", "-s", "zoo", "--yes"]);
+    let common = ["predict", "-s", "zoo", "-t", "test_loss", "-p", "ridge", "--at", "1"];
+    let told = transcript(folder.path(), &[&common[..], &["-f", "global7_v1"]].concat());
+    assert!(
+        told.contains(
+            "error: `40` of `40` models were dropped after commit 1, and results about them \
+             cannot be recorded\nhint: add `--no-save`\n"
+        ),
+        "{told}"
+    );
+    let told = transcript(folder.path(), &[&common[..], &["-f", "hyper", "--no-save"]].concat());
+    assert!(told.contains("measured on synthetic: 40 models"), "{told}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::progress::note;
 use super::study::Study;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::predict::{Protocol, States};
 
 /// What the zoo paper predicts: numbers, then classes.
@@ -40,12 +40,18 @@ impl Benchmark {
         let protocol = Protocol::ModelzoosV1;
         let zoos = [self.zoo];
         let selection = self.study.selection(protocol, &zoos, &[], Some("status = 'ok'"));
-        let session = self.study.place.session().await?;
-        let targets: Vec<String> = TARGETS.iter().map(|target| (*target).to_owned()).collect();
-        let (varying, constant) = States::varying(&session, &selection, &targets).await?;
+        let splitting = self.study.splitting(protocol, &[])?;
+        let session = self.study.session().await?;
+        let targets = TARGETS.map(str::to_owned);
+        let (varying, constant) =
+            States::varying(&session, &selection, &targets, &splitting).await?;
+        if varying.is_empty() {
+            let message = format!("no target varies in zoo `{}`: nothing to predict", zoos[0]);
+            return Err(Error::invalid(message).with_hint("choose more models, or another zoo"));
+        }
         if !constant.is_empty() {
             note(&format!("left out, since they do not vary: {}", constant.join(", ")));
         }
-        self.study.run(&varying, selection, protocol).await
+        self.study.run(&session, &varying, selection, splitting, protocol).await
     }
 }

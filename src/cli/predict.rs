@@ -24,12 +24,14 @@ pub(super) struct Predict {
     zoo: Vec<String>,
 
     /// Learn from `--train-zoo`, and judge by these zoos
-    #[arg(long, value_name = "ZOO", value_delimiter = ',', requires = "zoo")]
+    #[arg(
+        long,
+        value_name = "ZOO",
+        value_delimiter = ',',
+        requires = "zoo",
+        conflicts_with_all = ["split_file", "stratify"]
+    )]
     test_zoo: Vec<String>,
-
-    /// Only states for which this SQL condition on columns of `states` holds
-    #[arg(long = "where", value_name = "SQL")]
-    filter: Option<String>,
 
     /// Published ways to split, learn and judge: `standard`, `modelzoos_v1`, `unterthiner_v1`,
     /// `nfn_v1`
@@ -43,8 +45,15 @@ pub(super) struct Predict {
 impl Predict {
     pub(super) async fn run(self) -> Result<()> {
         let protocol = Protocol::by_name(&self.protocol)?;
-        let filter = self.filter.as_deref();
-        let selection = self.study.selection(protocol, &self.zoo, &self.test_zoo, filter);
-        self.study.run(&self.target, selection, protocol).await
+        let selection = self.study.selection(protocol, &self.zoo, &self.test_zoo, None);
+        let splitting = self.study.splitting(protocol, &self.test_zoo)?;
+        let mut targets: Vec<String> = Vec::new();
+        for target in self.target {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        let session = self.study.session().await?;
+        self.study.run(&session, &targets, selection, splitting, protocol).await
     }
 }

@@ -1,6 +1,8 @@
 //! What `predict` and `benchmark` have in common: an experiment is run, told, drawn and
 //! recorded.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,14 +11,16 @@ use clap::Args;
 
 use super::display::count;
 use super::output::Output;
-use super::place::PlaceAndTime;
+use super::place::{DataFolder, PlaceAndTime};
 use super::progress::note;
 use crate::error::{Error, Kind, Result};
 use crate::features::Epochs;
 use crate::predict::{
-    Experiment, Findings, Metric, Outcome, Predictor, Protocol, Run, Selection, Splitting, figure,
+    Experiment, Findings, Metric, Outcome, Predictor, Protocol, Run, Selection, Splitting, States,
+    Target, figure,
 };
-use crate::store::Stamp;
+use crate::sql::Session;
+use crate::store::{Stamp, Store};
 
 /// Significant digits of scores for people: more than their intervals warrant.
 const DIGITS: i32 = 4;
@@ -28,10 +32,14 @@ pub(super) struct Study {
     #[arg(short, long, value_name = "SET", value_delimiter = ',')]
     features: Vec<String>,
 
-    /// By what: `probe` (`ridge` for numbers, `softmax` for classes), `gbt`, `statnn`; separated
-    /// by commas [default: those of the protocol]
+    /// By what: `probe` (`ridge` for numbers, `softmax` for classes), `gbt`, `logit_linear`,
+    /// `statnn`; separated by commas [default: those of the protocol that suit the target]
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     predictor: Vec<String>,
+
+    /// Only states for which this SQL condition on columns of `states` holds
+    #[arg(long = "where", value_name = "SQL")]
+    filter: Option<String>,
 
     /// Which epochs: `all`, `last`, a number, or a range such as `21..25` [default: those of the
     /// protocol]
@@ -48,7 +56,12 @@ pub(super) struct Study {
     stratify: bool,
 
     /// Seed of the split, of predictors and of confidence intervals
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 42,
+        value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64)
+    )]
     seed: u64,
 
     /// Do not add the results to the store
@@ -64,95 +77,164 @@ pub(super) struct Study {
     confusion: bool,
 
     #[command(flatten)]
-    pub(super) place: PlaceAndTime,
+    place: PlaceAndTime,
+
+    #[command(flatten)]
+    data: DataFolder,
 
     #[command(flatten)]
     output: Output,
 }
 
 impl Study {
-    /// Which states are studied, of `zoos` and, as the test part, of `test_zoos`.
+    /// Which states are studied, of `zoos` and, as the test part, of `test_zoos`; `also` is a
+    /// condition on them.
     pub(super) fn selection(
         &self,
         protocol: Protocol,
         zoos: &[String],
         test_zoos: &[String],
-        filter: Option<&str>,
+        also: Option<&str>,
     ) -> Selection {
-        Selection {
-            zoos: zoos.to_vec(),
-            test_zoos: test_zoos.to_vec(),
-            epochs: self.epoch.unwrap_or_else(|| protocol.epochs()),
-            filter: filter.map(str::to_owned),
-        }
+        let filter = match (also, self.filter.as_deref()) {
+            (Some(also), Some(filter)) => Some(format!("{also} AND ({filter})")),
+            (also, filter) => also.or(filter).map(str::to_owned),
+        };
+        let epochs = self.epoch.unwrap_or_else(|| protocol.epochs());
+        Selection { zoos: zoos.to_vec(), test_zoos: test_zoos.to_vec(), epochs, filter }
     }
 
-    /// Runs the experiment on `targets` of `selection`, and tells, draws and records what it
-    /// finds.
+    /// A session over the store that knows every feature set.
+    pub(super) async fn session(&self) -> Result<Session> {
+        self.place.session_with(&self.data).await
+    }
+
+    /// Runs the experiment on `targets` of `selection`, and records, tells and draws what it
+    /// finds. What cannot be told, drawn or recorded is found out before.
     pub(super) async fn run(
         &self,
+        session: &Session,
         targets: &[String],
         selection: Selection,
+        splitting: Splitting,
         protocol: Protocol,
     ) -> Result<()> {
-        let or = |given: &[String], default: &[&str]| match given {
-            [] => default.iter().map(|name| (*name).to_owned()).collect(),
-            given => given.to_vec(),
+        let features = match self.features.as_slice() {
+            [] => protocol.features().iter().map(|name| (*name).to_owned()).collect(),
+            features => features.to_vec(),
         };
-        let predictors = or(&self.predictor, protocol.predictors());
+        let predictors = self.predictor.iter().map(|name| Predictor::by_name(name));
         let experiment = Experiment {
-            splitting: self.splitting(protocol, &selection)?,
             selection,
             targets: targets.to_vec(),
-            features: or(&self.features, protocol.features()),
-            predictors: predictors
-                .iter()
-                .map(|name| Predictor::by_name(name))
-                .collect::<Result<_>>()?,
+            features,
+            predictors: predictors.collect::<Result<_>>()?,
             protocol,
+            splitting,
             seed: self.seed,
         };
-        let session = self.place.session().await?;
-        let findings = experiment.run(&session, &|set| note(&format!("features `{set}`"))).await?;
-        self.output.write(self.told(&findings)?.into()).await?;
+        let states = experiment.states(session).await?;
+        self.expect_tellable(&states.targets)?;
+        self.expect_recordable(session, &states).await?;
+        let findings = experiment.run(session, states, &note).await?;
         let run = Run { stamp: Stamp::now(), version: session.snapshot().version() };
+        // First, since what is told may fail to be written; and if this fails, it is told yet.
+        let recorded = self.record(&experiment, &findings, &run).await;
+        self.output.write(self.told(&findings)?.into()).await?;
         measured_on(&experiment, &findings, &run);
         if let Some(path) = &self.plot {
             let asked = findings.outcomes.iter().filter(|outcome| !outcome.is_comparator);
             save(path, &figure(&asked.collect::<Vec<_>>())?)?;
         }
-        if self.no_save {
-            return Ok(());
+        if let Some(version) = recorded? {
+            let id = run.stamp.id;
+            note(&format!("commit {version}: SELECT * FROM results WHERE run = '{id}'"));
         }
-        let store = self.place.place.cloud.open(&self.place.place.store).await?;
-        let results = run.results(&experiment, &findings)?;
-        let message = format!(
-            "predict {} of {}: {}",
-            targets.join(", "),
-            findings.states.zoo_names().join(", "),
-            count(findings.outcomes.len(), "result")
-        );
-        let version = store.record(&message, &results, &run.predictions(&findings)?).await?;
-        let id = run.stamp.id;
-        note(&format!("commit {version}: SELECT * FROM results WHERE run = '{id}'"));
         Ok(())
     }
 
-    fn splitting(&self, protocol: Protocol, selection: &Selection) -> Result<Splitting> {
+    /// How models are dealt to parts.
+    pub(super) fn splitting(&self, protocol: Protocol, test_zoos: &[String]) -> Result<Splitting> {
         match (&self.split_file, protocol.splitting()) {
             (Some(path), _) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
+                let text = fs::read_to_string(path).map_err(|error| {
                     let path = path.display();
                     Error::invalid(format!("cannot read split file `{path}`: {error}"))
                 })?;
                 Splitting::from_csv(&text).map_err(|error| error.context(path.display()))
             }
-            _ if !selection.test_zoos.is_empty() => {
-                Ok(Splitting::AcrossZoos(selection.test_zoos.clone()))
-            }
+            _ if !test_zoos.is_empty() => Ok(Splitting::AcrossZoos(test_zoos.to_vec())),
             (None, Splitting::Random(shares)) if self.stratify => Ok(Splitting::Stratified(shares)),
             (None, splitting) => Ok(splitting),
         }
+    }
+
+    /// Fails if what is asked for beside scores does not suit any target, or has no place to go.
+    fn expect_tellable(&self, targets: &[Target]) -> Result<()> {
+        self.output.is_for_people()?;
+        let needs_classes = match (self.confusion, self.stratify) {
+            (true, _) => Some("`--confusion` shows"),
+            (false, true) => Some("`--stratify` deals"),
+            (false, false) => None,
+        };
+        if let Some(does) = needs_classes.filter(|_| !targets.iter().any(Target::is_class)) {
+            let message = format!("{does} classes, and these targets are numbers");
+            let hint = "leave it out, or choose a target of classes, such as `activation`";
+            return Err(Error::invalid(message).with_hint(hint));
+        }
+        let Some(path) = &self.plot else { return Ok(()) };
+        if targets.iter().all(Target::is_class) {
+            let message = "`--plot` draws numbers, and these targets are classes";
+            let hint = "leave it out, or choose a target of numbers, such as `test_acc`";
+            return Err(Error::invalid(message).with_hint(hint));
+        }
+        expect_writable(path)
+    }
+
+    /// Fails if models were dropped after the commit that is asked: the store does not take
+    /// predictions about them.
+    async fn expect_recordable(&self, session: &Session, states: &States) -> Result<()> {
+        if self.no_save || self.place.at.is_none() {
+            return Ok(());
+        }
+        let newest = self.store().await?.snapshot().await?;
+        let mut ids = states.model_ids.clone();
+        ids.dedup();
+        let dropped = ids.iter().filter(|id| !newest.has_model(**id)).count();
+        if dropped == 0 {
+            return Ok(());
+        }
+        let (models, version) = (ids.len(), session.snapshot().version());
+        let message = format!(
+            "`{dropped}` of `{models}` models were dropped after commit {version}, and results \
+             about them cannot be recorded"
+        );
+        Err(Error::invalid(message).with_hint("add `--no-save`"))
+    }
+
+    async fn store(&self) -> Result<Store> {
+        self.place.place.cloud.open(&self.place.place.store).await
+    }
+
+    /// Adds what was found to the store; the commit, if it is to be kept.
+    async fn record(
+        &self,
+        experiment: &Experiment,
+        findings: &Findings,
+        run: &Run,
+    ) -> Result<Option<u64>> {
+        if self.no_save {
+            return Ok(None);
+        }
+        let message = format!(
+            "predict {} of {}: {}",
+            experiment.targets.join(", "),
+            findings.states.zoo_names().join(", "),
+            count(findings.outcomes.len(), "result")
+        );
+        let results = run.results(experiment, findings)?;
+        let predictions = run.predictions(findings)?;
+        self.store().await?.record(&message, &results, &predictions).await.map(Some)
     }
 
     fn told(&self, findings: &Findings) -> Result<RecordBatch> {
@@ -240,9 +322,6 @@ fn confusion(outcomes: &[Outcome]) -> Result<RecordBatch> {
             }
         }
     }
-    if rows.is_empty() {
-        return Err(Error::invalid("`--confusion` shows classes, and these targets are numbers"));
-    }
     let names = ["target", "features", "predictor", "truth", "predicted"].into_iter().enumerate();
     let column = |(index, name): (usize, &'static str)| {
         let texts = StringArray::from_iter_values(rows.iter().map(|row| row[index].as_str()));
@@ -258,9 +337,23 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
         .map_err(|error| Error::internal("cannot build the results").with_source(error))
 }
 
+/// Fails if there is no writing to `path`; leaves nothing there that was not.
+fn expect_writable(path: &Path) -> Result<()> {
+    let is_new = !path.exists();
+    let opened = File::options().append(true).create(true).open(path);
+    opened.map_err(|error| cannot_write(path, error))?;
+    if is_new {
+        // Best effort: an empty file is no harm.
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
+}
+
 fn save(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|error| {
-        let message = format!("cannot write `{}`: {error}", path.display());
-        Error::new(Kind::Unavailable, message).with_source(error)
-    })
+    fs::write(path, text).map_err(|error| cannot_write(path, error))
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    let message = format!("cannot write `{}`: {error}", path.display());
+    Error::new(Kind::Unavailable, message).with_source(error)
 }

@@ -17,6 +17,10 @@ pub enum Epochs {
     Range(u32, u32),
 }
 
+/// The last state of each of `models` in SQL: a table of `model_id` and `epoch`.
+pub(crate) const LAST: &str = "(SELECT e.model_id, max(e.epoch) AS epoch FROM epochs e \
+     JOIN models m ON e.model_id = m.model_id GROUP BY e.model_id)";
+
 impl FromStr for Epochs {
     type Err = Error;
 

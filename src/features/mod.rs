@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 pub use call::Call;
 pub use epochs::Epochs;
+pub(crate) use epochs::LAST;
 pub use query::Query;
 pub use set::{Column, FeatureSet, Frame, Parameter};
 

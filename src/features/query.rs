@@ -6,13 +6,9 @@ use arrow::datatypes::Int64Type;
 use super::call::Call;
 use super::set::{Column, FeatureSet, Frame, literals, quoted};
 use super::slots::layer_of;
-use super::{Epochs, parse};
+use super::{Epochs, LAST, parse};
 use crate::error::{Error, Result};
 use crate::sql::Session;
-
-/// The last state of each of `models`.
-const LAST_STATES: &str = "SELECT e.model_id, max(e.epoch) AS epoch FROM epochs e \
-     JOIN models m ON e.model_id = m.model_id GROUP BY e.model_id";
 
 /// Which features of which states.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -125,7 +121,7 @@ impl Query {
             return Ok(String::new());
         }
         let last = format!(
-            "{}SELECT DISTINCT arrow_cast(epoch, 'Utf8') FROM ({LAST_STATES}) ORDER BY 1",
+            "{}SELECT DISTINCT arrow_cast(epoch, 'Utf8') FROM {LAST} ORDER BY 1",
             self.models()
         );
         let epochs: Vec<String> = texts(session, &last).await?.into_iter().flatten().collect();
@@ -135,7 +131,7 @@ impl Query {
     /// The chosen states of `call` in SQL, as `f`; with what [`Self::last_epochs`] are.
     fn states(&self, call: &str, last: &str) -> String {
         let (chosen, condition) = match self.epochs {
-            Epochs::Last => (format!("({LAST_STATES}) AS c JOIN "), " AND f.epoch = c.epoch"),
+            Epochs::Last => (format!("{LAST} AS c JOIN "), " AND f.epoch = c.epoch"),
             _ if self.zoos.is_empty() => (String::new(), ""),
             _ => ("models AS c JOIN ".to_owned(), ""),
         };

@@ -20,7 +20,8 @@ const TAIL: f64 = 0.025;
 
 /// The 95 % percentile interval (Efron 1979) of each of `metrics`, from 1000 resamples of the
 /// models whose ids are `model_ids`, one for each prediction; `None` if there are fewer than two
-/// models, or where a metric is defined for less than half of the resamples.
+/// models, where a metric is defined for less than half of the resamples, and where resampling
+/// changes what it measures.
 pub fn intervals(
     metrics: &[Metric],
     model_ids: &[i64],
@@ -52,7 +53,9 @@ pub fn intervals(
         let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
         values.sort_unstable_by(f64::total_cmp);
         let enough = values.len() as u64 * 2 >= RESAMPLES;
-        enough.then(|| (quantile(&values, TAIL), quantile(&values, 1.0 - TAIL)))
+        // A model that is drawn twice is tied with itself, so that resamples have lower ceilings.
+        let is_fair = metrics[index] != Metric::TauCeiling;
+        (enough && is_fair).then(|| (quantile(&values, TAIL), quantile(&values, 1.0 - TAIL)))
     };
     (0..metrics.len()).map(interval).collect()
 }
@@ -97,5 +100,15 @@ mod tests {
         let together = width((0..1000).map(|row| row % 100).collect());
         assert!((together / alone - 10_f64.sqrt()).abs() < 0.5, "{together} {alone}");
         assert_eq!(intervals(&[Metric::R2], &[7, 7], &[0.0, 1.0], &[0.0, 1.0], 1), [None]);
+    }
+
+    #[test]
+    fn the_ceiling_of_tau_has_no_interval() {
+        // All differ: the ceiling is 1, and that of every resample with a model twice below it.
+        let truth: Vec<f64> = (0..20).map(f64::from).collect();
+        let ids: Vec<i64> = (0..20).collect();
+        let found = intervals(&[Metric::TauCeiling, Metric::Tau], &ids, &truth, &truth, 1);
+        assert_eq!(found[0], None);
+        assert_eq!(found[1], Some((1.0, 1.0)), "ties in both do not count");
     }
 }

@@ -1,7 +1,5 @@
 //! Features as a linear model sees them: standardised, or as they are beside a column of ones.
 
-use std::sync::Arc;
-
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
@@ -9,79 +7,80 @@ use rayon::prelude::*;
 use super::matrix::Matrix;
 
 /// Rows that are prepared at a time: a few megabytes of the widest features.
-const CHUNK: usize = 512;
-
-/// Columns of a Gram matrix that one thread works on at a time.
-const PANEL: usize = 128;
+pub(super) const CHUNK: usize = 256;
 
 /// The columns of a linear model.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Design {
-    /// Taken from each feature, and then divided by; `None` for features as they are, with
-    /// a column of ones behind them.
-    scaling: Option<Vec<(f64, f64)>>,
+    /// Of each feature over the training states that have it: what stands for it in others.
+    means: Vec<f64>,
+    /// What features are divided by after their mean is taken from them; `None` for features as
+    /// they are, with a column of ones behind them.
+    deviations: Option<Vec<f64>>,
 }
 
 impl Design {
     /// Features as they are, and a one.
-    pub(super) fn unscaled() -> Self {
-        Self { scaling: None }
+    pub(super) fn unscaled(features: &Matrix, rows: &[usize]) -> Self {
+        Self { means: means(features, rows).0, deviations: None }
     }
 
     /// Features less their mean by their population deviation, both over the states `rows`.
     /// Those that are constant there become 0.
     pub(super) fn standardised(features: &Matrix, rows: &[usize]) -> Self {
-        let count = rows.len() as f64;
-        let mut means = vec![0.0; features.columns()];
-        for &row in rows {
-            means.iter_mut().zip(features.row(row)).for_each(|(mean, value)| *mean += value);
-        }
-        means.iter_mut().for_each(|mean| *mean /= count);
+        let (means, counts) = means(features, rows);
         let mut squares = vec![0.0; features.columns()];
+        let mut values = vec![0.0; features.columns()];
         for &row in rows {
-            for ((square, value), mean) in squares.iter_mut().zip(features.row(row)).zip(&means) {
-                *square += (value - mean) * (value - mean);
+            features.read(row, &mut values);
+            for ((square, value), mean) in squares.iter_mut().zip(&values).zip(&means) {
+                *square += if value.is_nan() { 0.0 } else { (value - mean) * (value - mean) };
             }
         }
-        let scale = |(mean, square): (&f64, &f64)| {
-            let deviation = (square / count).sqrt();
+        let deviation = |((square, count), mean): ((&f64, &f64), &f64)| {
+            let deviation = (square / count.max(1.0)).sqrt();
             // What rounding leaves of a constant is none of its variation.
-            let varies = deviation > 1e-12 * mean.abs();
-            (*mean, if varies { deviation } else { f64::INFINITY })
+            if deviation > 1e-12 * mean.abs() { deviation } else { f64::INFINITY }
         };
-        Self { scaling: Some(means.iter().zip(&squares).map(scale).collect()) }
+        let deviations = squares.iter().zip(&counts).zip(&means).map(deviation).collect();
+        Self { means, deviations: Some(deviations) }
     }
 
     /// Whether the intercept is one of the columns, and penalised with them.
     pub(super) fn has_ones(&self) -> bool {
-        self.scaling.is_none()
+        self.deviations.is_none()
     }
 
     /// Number of columns.
-    pub(super) fn columns(&self, features: &Matrix) -> usize {
-        features.columns() + usize::from(self.has_ones())
+    pub(super) fn columns(&self) -> usize {
+        self.means.len() + usize::from(self.has_ones())
     }
 
-    /// The rows of the states `rows`, one after the other.
-    pub(super) fn rows(&self, features: &Matrix, rows: &[usize]) -> Vec<f64> {
-        let mut values = Vec::with_capacity(rows.len() * self.columns(features));
-        for &row in rows {
-            let row = features.row(row);
-            match &self.scaling {
-                Some(scaling) => {
-                    let scaled = row
-                        .iter()
-                        .zip(scaling)
-                        .map(|(value, (mean, deviation))| (value - mean) / deviation);
-                    values.extend(scaled);
-                }
-                None => {
-                    values.extend_from_slice(row);
-                    values.push(1.0);
-                }
+    /// The rows of the states `rows`, one after the other, in place of what `values` had.
+    pub(super) fn fill(&self, features: &Matrix, rows: &[usize], values: &mut Vec<f64>) {
+        let columns = self.columns();
+        // Ones stay where features do not go.
+        values.clear();
+        values.resize(rows.len() * columns, 1.0);
+        for (&row, values) in rows.iter().zip(values.chunks_mut(columns.max(1))) {
+            let values = &mut values[..self.means.len()];
+            features.read(row, values);
+            for (value, mean) in values.iter_mut().zip(&self.means) {
+                *value = if value.is_nan() { *mean } else { *value };
+            }
+            let Some(deviations) = &self.deviations else { continue };
+            for ((value, mean), deviation) in values.iter_mut().zip(&self.means).zip(deviations) {
+                *value = (*value - mean) / deviation;
             }
         }
-        values
+    }
+
+    /// The features of a state in single precision, without the one.
+    pub(super) fn single(&self, features: &Matrix, row: usize) -> Vec<f32> {
+        let mut values = Vec::new();
+        self.fill(features, &[row], &mut values);
+        values.truncate(self.means.len());
+        values.into_iter().map(|value| value as f32).collect()
     }
 
     /// The states `rows` times each column of `weights`: a vector for each of these.
@@ -91,67 +90,33 @@ impl Design {
         rows: &[usize],
         weights: MatRef<'_, f64>,
     ) -> Vec<Vec<f64>> {
-        let columns = self.columns(features);
-        let chunk = |rows: &[usize]| {
-            let values = self.rows(features, rows);
-            let values = MatRef::from_row_major_slice(&values, rows.len(), columns);
+        let chunk = |values: &mut Vec<f64>, rows: &[usize]| {
+            self.fill(features, rows, values);
+            let values = MatRef::from_row_major_slice(values, rows.len(), self.columns());
             let mut product = Mat::zeros(rows.len(), weights.ncols());
             matmul(&mut product, Accum::Replace, values, weights, 1.0, Par::Seq);
             product
         };
-        let chunks: Vec<Mat<f64>> = rows.par_chunks(CHUNK).map(chunk).collect();
+        let chunks: Vec<Mat<f64>> = rows.par_chunks(CHUNK).map_init(Vec::new, chunk).collect();
         let column = |index| chunks.iter().flat_map(move |chunk| chunk.col_as_slice(index));
         (0..weights.ncols()).map(|index| column(index).copied().collect()).collect()
     }
 }
 
-/// The products X'X of the columns of a design over some states: what all ridge regressions on
-/// them have in common, whatever their target and penalty.
-#[derive(Debug)]
-pub(super) struct Gram {
-    pub(super) design: Design,
-    pub(super) rows: Vec<usize>,
-    /// Its lower triangle.
-    pub(super) products: Mat<f64>,
-}
-
-impl Gram {
-    /// The products over the states `rows`. Takes the memory of its result twice, however
-    /// many states there are.
-    pub(super) fn new(features: &Matrix, design: Design, rows: &[usize]) -> Arc<Self> {
-        let columns = design.columns(features);
-        let starts: Vec<usize> = (0..columns).step_by(PANEL).collect();
-        let width = |start: usize| PANEL.min(columns - start);
-        let mut panels: Vec<Mat<f64>> =
-            starts.iter().map(|&start| Mat::zeros(columns - start, width(start))).collect();
-        for rows in rows.chunks(CHUNK) {
-            let values = design.rows(features, rows);
-            let values = MatRef::from_row_major_slice(&values, rows.len(), columns);
-            // Each panel is one thread's, so that sums do not depend on their number.
-            panels.par_iter_mut().zip(&starts).for_each(|(panel, &start)| {
-                let below = values.subcols(start, columns - start).transpose();
-                let these = values.subcols(start, width(start));
-                matmul(panel, Accum::Add, below, these, 1.0, Par::Seq);
-            });
+/// The mean of each feature over those of the states `rows` that have it, and how many these
+/// are; 0 of none.
+fn means(features: &Matrix, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
+    let mut sums = vec![0.0; features.columns()];
+    let mut counts = vec![0.0; features.columns()];
+    let mut values = vec![0.0; features.columns()];
+    for &row in rows {
+        features.read(row, &mut values);
+        for ((sum, count), value) in sums.iter_mut().zip(&mut counts).zip(&values) {
+            let is_there = !value.is_nan();
+            *sum += if is_there { *value } else { 0.0 };
+            *count += f64::from(u8::from(is_there));
         }
-        let mut products = Mat::zeros(columns, columns);
-        for (panel, &start) in panels.iter().zip(&starts) {
-            let mut place = products.submatrix_mut(start, start, panel.nrows(), panel.ncols());
-            place.copy_from(panel);
-        }
-        Arc::new(Self { design, rows: rows.to_vec(), products })
     }
-
-    /// X'y.
-    pub(super) fn times(&self, features: &Matrix, y: &[f64]) -> Vec<f64> {
-        let columns = self.design.columns(features);
-        let mut product = vec![0.0; columns];
-        for (rows, y) in self.rows.chunks(CHUNK).zip(y.chunks(CHUNK)) {
-            let values = self.design.rows(features, rows);
-            for (row, y) in values.chunks(columns).zip(y) {
-                product.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * y);
-            }
-        }
-        product
-    }
+    let mean = |(sum, count): (&f64, &f64)| sum / count.max(1.0);
+    (sums.iter().zip(&counts).map(mean).collect(), counts)
 }

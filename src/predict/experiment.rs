@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use super::bootstrap::intervals;
+use super::collector::width;
+use super::leakage::{HYPER, expect_later_states, tells};
 use super::matrix::Matrix;
+use super::memory;
 use super::metric::{Metric, confusion};
 use super::predictor::{Features, Fit, Predictor, Task};
 use super::protocol::Protocol;
@@ -16,9 +19,6 @@ use crate::sql::Session;
 /// What the predictor without features is said to see.
 const NO_FEATURES: &str = "none";
 
-/// The features of the comparator that knows how models were trained.
-const HYPER: &str = "hyper";
-
 /// What is predicted from what.
 #[derive(Debug, Clone)]
 pub struct Experiment {
@@ -28,7 +28,7 @@ pub struct Experiment {
     pub targets: Vec<String>,
     /// Names of feature sets.
     pub features: Vec<String>,
-    /// What is fitted, each to each set.
+    /// What is fitted, each to each set; none: those of the protocol, as far as they suit.
     pub predictors: Vec<Predictor>,
     /// How linear models see features.
     pub protocol: Protocol,
@@ -54,6 +54,8 @@ pub struct Outcome {
     pub target: String,
     /// The names of its classes; none for numbers.
     pub classes: Vec<String>,
+    /// How models were dealt to parts, in words.
+    pub split: String,
     /// From what.
     pub features: String,
     /// How many features these are.
@@ -109,6 +111,16 @@ pub struct Score {
     pub interval: Option<(f64, f64)>,
 }
 
+/// How one target is predicted.
+struct Plan<'a> {
+    target: &'a Target,
+    /// Each once.
+    predictors: Vec<Predictor>,
+    split: Split,
+    /// How it was made, in words.
+    splitting: String,
+}
+
 impl Outcome {
     /// How the test part was told.
     pub fn test(&self) -> &Judged {
@@ -129,82 +141,144 @@ impl Judged {
 }
 
 impl Experiment {
-    /// Runs it over a session that knows the feature sets ([`crate::features::register`]).
-    /// `watch` is told each feature set that is turned to.
+    /// The states it is about, and the targets.
     ///
     /// # Errors
-    /// `Invalid` if names are unknown, nothing is selected, a target has gaps or a single value,
-    /// the split leaves a part empty, or a predictor does not suit a target.
-    pub async fn run(&self, session: &Session, watch: &(dyn Fn(&str) + Sync)) -> Result<Findings> {
-        let states = States::load(session, &self.selection, &self.targets).await?;
-        let split = |target| {
-            Split::new(&self.splitting, self.seed, &states.model_ids, &states.zoos, target)
-        };
-        let splits = states.targets.iter().map(split).collect::<Result<Vec<_>>>()?;
-        let mut outcomes: Vec<Vec<Outcome>> = Vec::new();
-        for (target, split) in states.targets.iter().zip(&splits) {
-            let none = Features::new(Matrix::new(Vec::new(), states.model_ids.len(), Vec::new())?);
-            let task = self.task(&none, target, split);
-            let mean = self.judge(&task, &states, Predictor::Mean, NO_FEATURES, true)?;
-            outcomes.push(vec![mean]);
-        }
+    /// `Invalid` if names are unknown, nothing is selected, or a target has gaps or a single
+    /// value.
+    pub async fn states(&self, session: &Session) -> Result<States> {
+        States::load(session, &self.selection, &self.targets, &self.splitting).await
+    }
+
+    /// Runs it on its `states`, over a session that knows the feature sets
+    /// ([`crate::features::register`]). `watch` is told, in words, what is turned to and what is
+    /// missing.
+    ///
+    /// # Errors
+    /// `Invalid` if a feature set is unknown, lacks states or tells the target, the split leaves
+    /// a part empty, a predictor does not suit a target, or memory would not do.
+    pub async fn run(
+        &self,
+        session: &Session,
+        states: States,
+        watch: &(dyn Fn(&str) + Sync),
+    ) -> Result<Findings> {
+        let plans = states.targets.iter().map(|target| self.plan(target, &states));
+        let plans = plans.collect::<Result<Vec<_>>>()?;
         // All queries first: a wrong name should not be told after an hour.
         let mut sets: Vec<(&str, String)> = Vec::new();
         for set in std::iter::once(HYPER).chain(self.features.iter().map(String::as_str)) {
             if sets.iter().all(|(seen, _)| *seen != set) {
+                for target in &states.targets {
+                    expect_later_states(set, &states, target)?;
+                }
                 sets.push((set, states.query(session, &self.selection, set).await?));
             }
         }
+        let mut outcomes: Vec<Vec<Outcome>> = Vec::new();
+        for plan in &plans {
+            let none = Features::new(Matrix::new(Vec::new(), states.model_ids.len(), Vec::new())?);
+            let mean = self.judge(&none, (NO_FEATURES, true), plan, &states, Predictor::Mean)?;
+            outcomes.push(vec![mean]);
+        }
         for (set, query) in sets {
-            watch(set);
-            let matrix = states.features(session, set, &query).await?;
+            watch(&format!("features `{set}`"));
+            let rows = session.sql(&query).await?;
+            self.expect_memory(set, &states, &plans, width(&rows.schema()))?;
+            let (matrix, gaps) = states.features(set, rows).await?;
+            if !gaps.is_empty() {
+                watch(&gaps.to_string());
+            }
             let is_comparator = !self.features.iter().any(|asked| asked == set);
             let common = Features::new(matrix);
-            for ((target, split), outcomes) in states.targets.iter().zip(&splits).zip(&mut outcomes)
-            {
-                let told =
-                    common.matrix().names().iter().any(|name| tells(set, name, &target.name));
-                let own = told.then(|| {
-                    let matrix = common.matrix().clone();
-                    Features::new(matrix.without(|name| tells(set, name, &target.name)))
-                });
-                let task = self.task(own.as_ref().unwrap_or(&common), target, split);
-                for &predictor in &self.predictors {
-                    outcomes.push(self.judge(&task, &states, predictor, set, is_comparator)?);
+            for (plan, outcomes) in plans.iter().zip(&mut outcomes) {
+                let is_told = |name: &str| tells(set, name, &plan.target.name);
+                let told = common.matrix().names().iter().any(|name| is_told(name));
+                let own = told.then(|| Features::new(common.matrix().clone().without(is_told)));
+                let features = own.as_ref().unwrap_or(&common);
+                for &predictor in &plan.predictors {
+                    let name = (set, is_comparator);
+                    outcomes.push(self.judge(features, name, plan, &states, predictor)?);
                 }
             }
         }
         Ok(Findings { states, outcomes: outcomes.concat() })
     }
 
-    fn task<'a>(&self, features: &'a Features, target: &'a Target, split: &'a Split) -> Task<'a> {
-        let unscaled = self.protocol.is_unscaled();
-        Task { features, target, split, seed: self.seed, unscaled }
+    /// How a target is predicted.
+    fn plan<'a>(&self, target: &'a Target, states: &States) -> Result<Plan<'a>> {
+        let asked = match self.predictors.as_slice() {
+            [] => self.protocol.predictors(),
+            asked => asked,
+        };
+        let mut predictors: Vec<Predictor> = Vec::new();
+        let mut refused = Ok(());
+        for predictor in asked {
+            let predictor = predictor.resolved(target.is_class());
+            match predictor.expect_suits(target) {
+                // The mean is there in any case, and two names may mean the same.
+                Ok(()) if predictor == Predictor::Mean || predictors.contains(&predictor) => {}
+                Ok(()) => predictors.push(predictor),
+                Err(error) if !self.predictors.is_empty() => return Err(error),
+                Err(error) => refused = Err(error),
+            }
+        }
+        if predictors.is_empty() {
+            refused?;
+        }
+        let splitting = self.splitting.of(target);
+        let split = Split::new(&splitting, self.seed, &states.model_ids, &states.zoos, target)?;
+        Ok(Plan { target, predictors, split, splitting: splitting.to_string() })
+    }
+
+    /// Fails if features of this width are more than memory holds.
+    fn expect_memory(
+        &self,
+        set: &str,
+        states: &States,
+        plans: &[Plan<'_>],
+        (columns, is_single): (usize, bool),
+    ) -> Result<()> {
+        let count = states.model_ids.len();
+        let values = (count * columns) as f64 * if is_single { 4.0 } else { 8.0 };
+        let of_plan = |plan: &Plan<'_>| -> f64 {
+            let bytes = |by: &Predictor| by.bytes(count, columns, plan.target.classes.len());
+            plan.predictors.iter().map(bytes).sum()
+        };
+        let bytes = values + plans.iter().map(of_plan).fold(0.0, f64::max);
+        memory::expect(set, (count, columns), bytes as u64, memory::free())
+    }
+
+    fn task<'a>(&self, features: &'a Features, plan: &'a Plan<'a>) -> Task<'a> {
+        let (unscaled, seed) = (self.protocol.is_unscaled(), self.seed);
+        Task { features, target: plan.target, split: &plan.split, seed, unscaled }
     }
 
     fn judge(
         &self,
-        task: &Task<'_>,
+        features: &Features,
+        (name, is_comparator): (&str, bool),
+        plan: &Plan<'_>,
         states: &States,
         predictor: Predictor,
-        features: &str,
-        is_comparator: bool,
     ) -> Result<Outcome> {
+        let task = self.task(features, plan);
         let began = Instant::now();
-        let num_features = task.features.matrix().columns();
+        let num_features = features.matrix().columns();
         // Where nothing is seen, the mean is all there is to say.
         let by = if num_features == 0 { Predictor::Mean } else { predictor };
-        let fit = by.fit(task)?;
+        let fit = by.fit(&task)?;
         let seconds = began.elapsed().as_secs_f64();
         let count =
-            |part| Count { models: task.split.models(part), states: task.split.rows(part).len() };
-        let judged = |part| self.score(task, states, &fit, part, count(part));
+            |part| Count { models: plan.split.models(part), states: plan.split.rows(part).len() };
+        let judged = |part| self.score(&task, states, &fit, part, count(part));
         Ok(Outcome {
-            target: task.target.name.clone(),
-            classes: task.target.classes.clone(),
-            features: features.to_owned(),
+            target: plan.target.name.clone(),
+            classes: plan.target.classes.clone(),
+            split: plan.splitting.clone(),
+            features: name.to_owned(),
             num_features,
-            predictor: predictor.resolved(task.target.is_class()),
+            predictor,
             is_comparator,
             chosen: fit.chosen.clone(),
             seconds,
@@ -236,11 +310,4 @@ impl Experiment {
         let scores = metrics.iter().zip(intervals).map(score).collect();
         Judged { part, count, rows, truth, predicted, scores }
     }
-}
-
-/// Whether a hyperparameter is the target itself, as a number or as one of its classes, or says
-/// it: only one optimiser has a momentum.
-fn tells(set: &str, feature: &str, target: &str) -> bool {
-    let is = feature.split('=').next() == Some(target);
-    set == HYPER && (is || (feature, target) == ("momentum", "optimizer"))
 }

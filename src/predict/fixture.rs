@@ -17,8 +17,13 @@ pub(super) struct Reference {
     pub(super) ridge: Chosen,
     pub(super) ridge_modelzoos_v1: Chosen,
     pub(super) logistic: Vec<Logistic>,
+    pub(super) logit_linear: LogitLinear,
     pub(super) boosted_numbers: Vec<f64>,
     pub(super) boosted_classes: Vec<Vec<f64>>,
+    /// Rows and columns of features that are missing.
+    gaps: Vec<[usize; 2]>,
+    pub(super) boosted_numbers_with_gaps: Vec<f64>,
+    pub(super) boosted_classes_with_gaps: Vec<Vec<f64>>,
     pub(super) probe: Probe,
     pub(super) perceptron: Vec<f64>,
 }
@@ -49,6 +54,14 @@ pub(super) struct Logistic {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct LogitLinear {
+    /// Of every state.
+    pub(super) target: Vec<f64>,
+    pub(super) penalty: f64,
+    pub(super) test: Vec<f64>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Probe {
     pub(super) weights: Vec<Vec<f32>>,
     pub(super) intercepts: Vec<f32>,
@@ -63,6 +76,14 @@ impl Reference {
     pub(super) fn features(&self) -> Features {
         let names = (0..6).map(|index| format!("x{index}")).collect();
         Features::new(Matrix::new(names, self.features.len(), self.features.concat()).unwrap())
+    }
+
+    pub(super) fn features_with_gaps(&self) -> Features {
+        let mut features = self.features.clone();
+        for [row, column] in &self.gaps {
+            features[*row][*column] = f64::NAN;
+        }
+        Self { features, ..Self::read() }.features()
     }
 
     pub(super) fn numbers(&self) -> Target {

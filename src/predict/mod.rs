@@ -10,14 +10,20 @@
 
 mod boosted;
 mod bootstrap;
+mod collector;
 mod descent;
 mod design;
 mod experiment;
 mod figure;
 #[cfg(test)]
 mod fixture;
+mod gram;
+mod leakage;
+mod linear;
+mod logit_linear;
 mod matrix;
 mod mean;
+mod memory;
 mod metric;
 mod predictor;
 mod protocol;

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::boosted;
-use super::design::{Design, Gram};
+use super::design::Design;
+use super::gram::Gram;
 use super::matrix::Matrix;
 use super::split::{Part, Split};
 use super::target::Target;
-use super::{mean, ridge, softmax, statnn};
+use super::{boosted, logit_linear, mean, ridge, softmax, statnn};
 use crate::error::{Error, Result};
 
 /// A predictor.
@@ -21,6 +21,8 @@ pub enum Predictor {
     Softmax,
     /// Ridge for numbers, softmax for classes.
     Probe,
+    /// Linear logits of numbers in [0, 1], after Unterthiner et al. (2020).
+    LogitLinear,
     /// Gradient-boosted trees.
     Gbt,
     /// The multilayer perceptron of Zhou et al. (2023), for numbers in [0, 1].
@@ -28,8 +30,15 @@ pub enum Predictor {
 }
 
 impl Predictor {
-    const ALL: [Self; 6] =
-        [Self::Mean, Self::Ridge, Self::Softmax, Self::Probe, Self::Gbt, Self::StatNn];
+    const ALL: [Self; 7] = [
+        Self::Mean,
+        Self::Ridge,
+        Self::Softmax,
+        Self::Probe,
+        Self::LogitLinear,
+        Self::Gbt,
+        Self::StatNn,
+    ];
 
     /// The predictor called `name`.
     ///
@@ -47,6 +56,7 @@ impl Predictor {
             Self::Ridge => "ridge",
             Self::Softmax => "softmax",
             Self::Probe => "probe",
+            Self::LogitLinear => "logit_linear",
             Self::Gbt => "gbt",
             Self::StatNn => "statnn",
         }
@@ -61,31 +71,54 @@ impl Predictor {
         }
     }
 
-    /// Fits it to the training part of `task`, chooses its hyperparameters on the validation
-    /// part, and predicts this and the test part.
-    pub(super) fn fit(self, task: &Task<'_>) -> Result<Fit> {
-        let target = task.target;
+    /// Fails if it does not predict what `target` is.
+    pub(super) fn expect_suits(self, target: &Target) -> Result<()> {
         let refused = |what: &str, others: &str| {
             let (name, target) = (self.name(), &target.name);
             let error =
                 Error::invalid(format!("predictor `{name}` predicts {what}, not `{target}`"));
             Err(error.with_hint(format!("choose {others}")))
         };
+        let is_share = || target.values.iter().all(|value| (0.0..=1.0).contains(value));
         match self.resolved(target.is_class()) {
-            Self::Ridge | Self::StatNn if target.is_class() => {
+            Self::Ridge | Self::LogitLinear | Self::StatNn if target.is_class() => {
                 refused("numbers", "`softmax`, `gbt` or, for either, `probe`")
             }
             Self::Softmax if !target.is_class() => {
                 refused("classes", "`ridge`, `gbt` or, for either, `probe`")
             }
-            Self::StatNn if target.values.iter().any(|value| !(0.0..=1.0).contains(value)) => {
+            Self::LogitLinear | Self::StatNn if !is_share() => {
                 refused("numbers in [0, 1]", "`ridge` or `gbt`")
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fits it to the training part of `task`, whose target it suits, chooses its
+    /// hyperparameters on the validation part, and predicts this and the test part.
+    pub(super) fn fit(self, task: &Task<'_>) -> Result<Fit> {
+        match self.resolved(task.target.is_class()) {
             Self::Mean => Ok(mean::fit(task)),
             Self::Ridge => ridge::fit(task),
             Self::Softmax | Self::Probe => softmax::fit(task),
+            Self::LogitLinear => Ok(logit_linear::fit(task)),
             Self::Gbt => Ok(boosted::fit(task)),
             Self::StatNn => statnn::fit(task),
+        }
+    }
+
+    /// The most bytes that it needs beside the features of so many states, about: what grows
+    /// with them.
+    pub(super) fn bytes(self, states: usize, columns: usize, classes: usize) -> f64 {
+        let (states_f, columns_f) = (states as f64, columns as f64);
+        match self {
+            Self::Mean => 0.0,
+            // Products and factors; or what a descent remembers, which is less.
+            Self::Ridge | Self::Probe => 16.0 * columns_f * columns_f,
+            Self::Softmax | Self::LogitLinear => 250.0 * columns_f * classes.max(1) as f64,
+            Self::Gbt => boosted::bytes(states, columns),
+            // Weights, gradients and two moments of the first layer.
+            Self::StatNn => 16.0 * 1000.0 * columns_f + 4.0 * states_f,
         }
     }
 }
@@ -117,7 +150,7 @@ impl Features {
         // The old one goes first: it may be large.
         *last = None;
         let design = match unscaled {
-            true => Design::unscaled(),
+            true => Design::unscaled(&self.matrix, rows),
             false => Design::standardised(&self.matrix, rows),
         };
         Arc::clone(last.insert(Gram::new(&self.matrix, design, rows)))
@@ -155,5 +188,21 @@ impl Fit {
             Part::Validation => &self.validation,
             Part::Test => &self.test,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_as_each_predictor_does() {
+        let bytes = |by: Predictor, columns| by.bytes(50_000, columns, 4);
+        // Two square matrices of double precision.
+        assert_eq!(bytes(Predictor::Ridge, 2464), 2.0 * 8.0 * 2464.0 * 2464.0);
+        // A byte for each feature, and 63 histograms of 739 features, 256 bins, 16 bytes each.
+        let histograms = 63.0 * 739.0 * 256.0 * 16.0;
+        assert_eq!(bytes(Predictor::Gbt, 2464), 50_000.0 * 2464.0 + histograms);
+        assert!(bytes(Predictor::Ridge, 11_173_962) > 1e15, "weights of a ResNet-18");
     }
 }

@@ -1,5 +1,6 @@
 //! Published protocols by name.
 
+use super::predictor::Predictor;
 use super::split::Splitting;
 use crate::error::{Error, Result};
 use crate::features::Epochs;
@@ -14,7 +15,8 @@ pub enum Protocol {
     ModelzoosV1,
     /// Unterthiner et al. (2020), `dnn_predict_accuracy`: last epochs only, one half to learn
     /// from and the other one to be judged by. Theirs stops early on the test half; here a fifth
-    /// of the first half is for that.
+    /// of the first half is for that. Trees and the logit-linear predictor, with settings of
+    /// this crate.
     UnterthinerV1,
     /// Zhou et al. (2023), `nfn`: last epochs only; the second half is the test part, of the
     /// first one a fifth is for validation. Their files of rows are of their zoos:
@@ -69,13 +71,13 @@ impl Protocol {
         }
     }
 
-    /// Its predictors.
-    pub fn predictors(self) -> &'static [&'static str] {
+    /// Its predictors, of which those are taken that suit a target.
+    pub fn predictors(self) -> &'static [Predictor] {
         match self {
-            Self::Standard => &["probe", "gbt"],
-            Self::ModelzoosV1 => &["probe"],
-            Self::UnterthinerV1 => &["gbt"],
-            Self::NfnV1 => &["statnn"],
+            Self::Standard => &[Predictor::Probe, Predictor::Gbt],
+            Self::ModelzoosV1 => &[Predictor::Probe],
+            Self::UnterthinerV1 => &[Predictor::Gbt, Predictor::LogitLinear],
+            Self::NfnV1 => &[Predictor::StatNn],
         }
     }
 

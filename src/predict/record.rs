@@ -39,7 +39,7 @@ impl Run {
         let selection = &experiment.selection;
         let zoos = findings.states.zoo_names().join(",");
         let test_zoos = selection.test_zoos.join(",");
-        let (split, count) = (experiment.splitting.to_string(), rows.len());
+        let count = rows.len();
         let same = |value: &str| -> ArrayRef { text((0..count).map(|_| Some(value))) };
         let given = |value: Option<&str>| -> ArrayRef {
             text((0..count).map(|_| value.filter(|value| !value.is_empty())))
@@ -61,7 +61,7 @@ impl Run {
                 "time" => same(&self.stamp.time),
                 "version" => counts(&|_| self.version),
                 "protocol" => same(experiment.protocol.name()),
-                "split" => same(&split),
+                "split" => texts(|row| Some(row.outcome.split.clone())),
                 "seed" => counts(&|_| experiment.seed),
                 "zoos" => same(&zoos),
                 "test_zoos" => given(Some(&test_zoos)),

@@ -1,10 +1,7 @@
 //! Ridge regression: (X'X + λ I) b = X'y, in double precision.
 
-use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
-use rayon::prelude::*;
+use faer::Mat;
 
-use super::design::Gram;
 use super::predictor::{Fit, Task};
 use super::split::Part;
 use crate::error::{Error, Result};
@@ -34,10 +31,9 @@ pub(super) fn fit(task: &Task<'_>) -> Result<Fit> {
     let centred: Vec<f64> = y.iter().map(|y| y - intercept).collect();
     let product = gram.times(features, &centred);
     let per_state = if task.unscaled { 1.0 } else { train.len() as f64 };
-    let weights: Vec<Option<Vec<f64>>> =
-        PENALTIES.par_iter().map(|penalty| solve(&gram, &product, penalty * per_state)).collect();
+    let solutions = gram.solve(&product, &PENALTIES.map(|penalty| penalty * per_state));
     let weights: Vec<(f64, Vec<f64>)> =
-        PENALTIES.into_iter().zip(weights).filter_map(|(p, weights)| Some((p, weights?))).collect();
+        PENALTIES.into_iter().zip(solutions).filter_map(|(p, found)| Some((p, found?))).collect();
 
     let columns = Mat::from_fn(product.len(), weights.len(), |row, of| weights[of].1[row]);
     let validation = task.split.rows(Part::Validation);
@@ -51,7 +47,12 @@ pub(super) fn fit(task: &Task<'_>) -> Result<Fit> {
     let best = best.filter(|(_, error)| error.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1));
     let Some((best, _)) = best else {
         let message = format!("ridge regression of `{}` has no solution", task.target.name);
-        return Err(Error::invalid(message).with_hint("features are too large: standardise them"));
+        return Err(Error::invalid(message).with_hint(match task.unscaled {
+            true => "features are too large as they are: choose a protocol that standardises them",
+            false => {
+                "features are too large: choose another set, or leave out models with `--where`"
+            }
+        }));
     };
     let column = columns.subcols(best, 1);
     let predict = |part| -> Vec<f64> {
@@ -63,18 +64,6 @@ pub(super) fn fit(task: &Task<'_>) -> Result<Fit> {
         test: predict(Part::Test),
         chosen: format!("lambda={:e}", weights[best].0),
     })
-}
-
-/// The weights for a penalty; `None` if rounding left no positive definite matrix.
-fn solve(gram: &Gram, product: &[f64], penalty: f64) -> Option<Vec<f64>> {
-    let mut matrix = gram.products.clone();
-    for index in 0..product.len() {
-        matrix[(index, index)] += penalty;
-    }
-    let factors = matrix.llt(Side::Lower).ok()?;
-    let mut weights = Mat::from_fn(product.len(), 1, |row, _| product[row]);
-    factors.solve_in_place(&mut weights);
-    Some(weights.col_as_slice(0).to_vec())
 }
 
 #[cfg(test)]

@@ -88,6 +88,37 @@ impl Splitting {
     }
 }
 
+impl Splitting {
+    /// Whether a model has a part at all.
+    pub(super) fn names(&self, id: i64) -> bool {
+        match self {
+            Self::Named(parts) => parts.contains_key(&id),
+            _ => true,
+        }
+    }
+
+    /// What it is for one target: numbers have no classes to deal within.
+    pub(super) fn of(&self, target: &Target) -> Self {
+        match self {
+            Self::Stratified(shares) if !target.is_class() => Self::Random(*shares),
+            other => other.clone(),
+        }
+    }
+
+    /// What to do where a part has too little.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Random(_) | Self::Stratified(_) => {
+                "choose more models, or say who is where with `--split-file`"
+            }
+            Self::Named(_) => {
+                "name more models in the split file, or select more of those it names"
+            }
+            Self::AcrossZoos(_) => "choose other zoos to learn from and to be judged by",
+        }
+    }
+}
+
 /// In words, for the table `results`.
 impl fmt::Display for Splitting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,16 +207,14 @@ impl Split {
             let message = format!(
                 "the split `{splitting}` of `{models}` models leaves none for `{part}` of `{name}`"
             );
-            return Err(Error::invalid(message)
-                .with_hint("choose more models, or say who is where with `--split-file`"));
+            return Err(Error::invalid(message).with_hint(splitting.hint()));
         }
         if !target.is_class() {
             let train = target.of(self.rows(Part::Train));
             if train.iter().all(|value| *value == train[0]) {
                 let (name, value) = (&target.name, train[0]);
                 let message = format!("target `{name}` is `{value}` in all of the training part");
-                return Err(Error::invalid(message)
-                    .with_hint("choose more models, another `--seed`, or another split"));
+                return Err(Error::invalid(message).with_hint(splitting.hint()));
             }
             return Ok(());
         }
@@ -198,8 +227,13 @@ impl Split {
         let Some(class) = unknown else { return Ok(()) };
         let (class, name) = (&target.classes[class], &target.name);
         let message = format!("class `{class}` of `{name}` is not in the training part");
-        Err(Error::invalid(message)
-            .with_hint("deal each class in proportion with `--stratify`, or choose more models"))
+        let without = format!("leave it out with `--where \"{name} <> '{class}'\"`");
+        Err(Error::invalid(message).with_hint(match splitting {
+            Splitting::Random(_) => {
+                format!("deal each class in proportion with `--stratify`, or {without}")
+            }
+            _ => without,
+        }))
     }
 }
 

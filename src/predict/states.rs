@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
-use super::matrix::{Collector, Matrix};
+use super::collector::{Collector, Gaps};
+use super::matrix::Matrix;
+use super::split::Splitting;
 use super::target::Target;
 use crate::error::{Error, Result};
-use crate::features::{Epochs, Query};
-use crate::sql::Session;
+use crate::features::{Epochs, LAST, Query};
+use crate::sql::{Rows, Session};
 
 /// Columns of `states` that name a model rather than describe it.
 const NAMES: [&str; 4] = ["model_id", "name", "parent_id", "extra"];
@@ -38,16 +40,29 @@ impl Selection {
         }
     }
 
-    /// The condition in SQL.
+    /// The states in SQL: a table and a condition on it.
+    fn sql(&self) -> String {
+        let states = match self.epochs {
+            Epochs::Last => format!(
+                "(SELECT s.* FROM states s JOIN {LAST} l ON s.model_id = l.model_id AND s.epoch = l.epoch)"
+            ),
+            _ => "states".to_owned(),
+        };
+        format!("{states} WHERE {}", self.condition())
+    }
+
     fn condition(&self) -> String {
-        let mut all = vec![condition_on(self.epochs)];
+        let mut all = Vec::new();
+        if let Epochs::Range(first, last) = self.epochs {
+            all.push(format!("epoch BETWEEN {first} AND {last}"));
+        }
         let zoos = self.all_zoos();
         if !zoos.is_empty() {
             let quoted = zoos.iter().map(|zoo| format!("'{}'", zoo.replace('\'', "''")));
             all.push(format!("zoo IN ({})", quoted.collect::<Vec<_>>().join(", ")));
         }
         all.extend(self.filter.as_ref().map(|filter| format!("({filter})")));
-        all.join(" AND ")
+        if all.is_empty() { "true".to_owned() } else { all.join(" AND ") }
     }
 }
 
@@ -68,7 +83,8 @@ pub struct States {
 }
 
 impl States {
-    /// The selected states with the columns `targets` of `states`.
+    /// The selected states that have a part in `splitting`, with the columns `targets` of
+    /// `states`.
     ///
     /// # Errors
     /// `Invalid` if a zoo or a target is unknown, or if nothing is selected.
@@ -76,37 +92,21 @@ impl States {
         session: &Session,
         selection: &Selection,
         targets: &[String],
+        splitting: &Splitting,
     ) -> Result<Self> {
         let known = known_targets(session).await?;
         if let Some(target) = targets.iter().find(|target| !known.contains_key(*target)) {
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             return Err(Error::not_allowed("target", target, &names));
         }
-        check_zoos(session, selection).await?;
-        let columns = targets.iter().enumerate();
-        let columns = columns.map(|(index, name)| format!(", \"{name}\" AS target_{index}"));
-        let sql = format!(
-            "SELECT model_id, epoch, zoo, arch{} FROM states WHERE {} ORDER BY model_id, epoch",
-            columns.collect::<String>(),
-            selection.condition()
-        );
-        let rows = session.sql(&sql).await?;
-        let schema = rows.schema();
-        let batch = concat_batches(&schema, &rows.collect().await?)
-            .map_err(|error| Error::internal("states do not fit together").with_source(error))?;
-        if batch.num_rows() == 0 {
-            let message = format!("no state is selected by `{}`", selection.condition());
-            return Err(
-                Error::invalid(message).with_hint("`zoolake query zoos` lists what the store has")
-            );
-        }
+        let batch = rows(session, selection, targets, splitting).await?;
         let (model_ids, epochs) = (integers(&batch, 0)?, integers(&batch, 1)?);
         let mut archs = texts(&batch, 3)?.into_iter().flatten().collect::<Vec<_>>();
         archs.sort_unstable();
         archs.dedup();
         let target = |(index, name): (usize, &String)| match known[name] {
-            true => Target::numbers(name, numbers(&batch, 4 + index)?),
-            false => Target::classes(name, texts(&batch, 4 + index)?),
+            true => Target::numbers(name, numbers(&batch, TARGETS + index)?),
+            false => Target::classes(name, texts(&batch, TARGETS + index)?),
         };
         let keys = model_ids.iter().copied().zip(epochs.iter().copied());
         Ok(Self {
@@ -119,7 +119,8 @@ impl States {
         })
     }
 
-    /// Those of `targets` that have more than one value in the selected states, and the others.
+    /// Those of `targets` that have more than one value in the states that [`Self::load`] would
+    /// yield, and the others.
     ///
     /// # Errors
     /// As of [`Self::load`].
@@ -127,19 +128,16 @@ impl States {
         session: &Session,
         selection: &Selection,
         targets: &[String],
+        splitting: &Splitting,
     ) -> Result<(Vec<String>, Vec<String>)> {
-        check_zoos(session, selection).await?;
-        let counts = targets.iter().map(|name| format!("count(DISTINCT \"{name}\")"));
-        let counts = counts.collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT {counts} FROM states WHERE {}", selection.condition());
-        let batches = session.sql(&sql).await?.collect().await?;
-        let varies = |index: usize| -> Result<bool> {
-            let counts = batches.iter().map(|batch| integers(batch, index));
-            Ok(counts.collect::<Result<Vec<_>>>()?.concat().iter().any(|count| *count > 1))
-        };
+        let batch = rows(session, selection, targets, splitting).await?;
         let (mut varying, mut constant) = (Vec::new(), Vec::new());
         for (index, name) in targets.iter().enumerate() {
-            if varies(index)? { &mut varying } else { &mut constant }.push(name.clone());
+            let mut values: Vec<String> =
+                texts(&batch, TARGETS + index)?.into_iter().flatten().collect();
+            values.sort_unstable();
+            values.dedup();
+            if values.len() > 1 { &mut varying } else { &mut constant }.push(name.clone());
         }
         Ok((varying, constant))
     }
@@ -162,20 +160,23 @@ impl States {
             epochs: selection.epochs,
             tensors: Vec::new(),
         };
-        query.sql(session).await
+        query.sql(session).await.map_err(|error| match self.archs.as_slice() {
+            // What the set itself says to do is for SQL.
+            [arch, _, ..] if error.to_string().contains("no common frame") => {
+                error.with_hint(format!(
+                    "choose states of one with `--where \"arch = '{arch}'\"`, or statistics of \
+                     weights, such as `hsg_quintiles_v1`"
+                ))
+            }
+            _ => error,
+        })
     }
 
-    /// The features called `set` of these states, which `query` yields.
+    /// The features called `set` of these states, which `rows` are, and what they lack.
     ///
     /// # Errors
-    /// `Invalid` if states lack features, or have some that are no numbers.
-    pub(super) async fn features(
-        &self,
-        session: &Session,
-        set: &str,
-        query: &str,
-    ) -> Result<Matrix> {
-        let mut rows = session.sql(query).await?;
+    /// `Invalid` if states are not there, or have features that are no numbers.
+    pub(super) async fn features(&self, set: &str, mut rows: Rows) -> Result<(Matrix, Gaps)> {
         let mut collector = Collector::new(set, &self.places);
         while let Some(batch) = rows.next().await? {
             collector.add(&batch)?;
@@ -221,13 +222,43 @@ async fn check_zoos(session: &Session, selection: &Selection) -> Result<()> {
     }
 }
 
-/// Epochs as a condition in SQL.
-fn condition_on(epochs: Epochs) -> String {
-    match epochs {
-        Epochs::All => "true".to_owned(),
-        Epochs::Last => "epoch = epochs".to_owned(),
-        Epochs::Range(first, last) => format!("epoch BETWEEN {first} AND {last}"),
+/// Where targets begin in what [`rows`] yields.
+const TARGETS: usize = 4;
+
+/// Model, epoch, zoo, architecture and targets of the selected states that have a part in
+/// `splitting`.
+async fn rows(
+    session: &Session,
+    selection: &Selection,
+    targets: &[String],
+    splitting: &Splitting,
+) -> Result<RecordBatch> {
+    check_zoos(session, selection).await?;
+    let columns = targets.iter().enumerate();
+    let columns = columns.map(|(index, name)| format!(", \"{name}\" AS target_{index}"));
+    let columns: String = columns.collect();
+    let states = selection.sql();
+    let sql = format!(
+        "SELECT model_id, epoch, zoo, arch{columns} FROM {states} ORDER BY model_id, epoch"
+    );
+    let rows = session.sql(&sql).await?;
+    let schema = rows.schema();
+    let unfit = |error| Error::internal("states do not fit together").with_source(error);
+    let batch = concat_batches(&schema, &rows.collect().await?).map_err(unfit)?;
+    if batch.num_rows() == 0 {
+        let message = format!("no state is selected by `{}`", selection.condition());
+        let hint = "`zoolake query zoos` lists what the store has";
+        return Err(Error::invalid(message).with_hint(hint));
     }
+    let ids = integers(&batch, 0)?;
+    let named: BooleanArray = ids.iter().map(|id| Some(splitting.names(*id))).collect();
+    if named.true_count() == 0 {
+        let models = ids.chunk_by(|a, b| a == b).count();
+        let message = format!("the split file names none of the `{models}` models selected");
+        let hint = "`SELECT model_id, zoo FROM models` tells their ids";
+        return Err(Error::invalid(message).with_hint(hint));
+    }
+    filter_record_batch(&batch, &named).map_err(unfit)
 }
 
 fn column(

@@ -21,8 +21,15 @@ impl Target {
     /// # Errors
     /// `Invalid` if values are missing or not finite, or are all the same.
     pub fn numbers(name: &str, values: Vec<Option<f64>>) -> Result<Self> {
-        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-        let values = complete(name, values.into_iter().map(finite).collect())?;
+        let values = complete(name, values)?;
+        let (states, wild) =
+            (values.len(), values.iter().filter(|value| !value.is_finite()).count());
+        if wild > 0 {
+            let message =
+                format!("target `{name}` is no finite number in `{wild}` of `{states}` states");
+            return Err(Error::invalid(message)
+                .with_hint(format!("leave them out with `--where \"abs({name}) < 1e308\"`")));
+        }
         if values.iter().all(|value| *value == values[0]) {
             return Err(single(name, &values[0].to_string()));
         }
@@ -93,8 +100,14 @@ mod tests {
     #[test]
     fn nothing_is_learnt_from_gaps_or_one_value() {
         let error = Target::numbers("val_acc", vec![Some(0.5), None, Some(f64::NAN)]).unwrap_err();
-        assert_eq!(error.to_string(), "target `val_acc` has no value in `2` of `3` states");
+        assert_eq!(error.to_string(), "target `val_acc` has no value in `1` of `3` states");
         assert!(error.hint().unwrap().contains("val_acc IS NOT NULL"));
+        let error = Target::numbers("test_loss", vec![Some(0.5), Some(f64::NAN)]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "target `test_loss` is no finite number in `1` of `2` states"
+        );
+        assert!(error.hint().unwrap().contains("abs(test_loss) < 1e308"), "NaN is not NULL");
         let error = Target::numbers("lr", vec![Some(0.5); 3]).unwrap_err();
         assert_eq!(error.to_string(), "target `lr` is `0.5` in every state: nothing to predict");
         let error = Target::classes("init", vec![Some("normal".to_owned()); 3]).unwrap_err();

@@ -1,5 +1,6 @@
 //! Gradient-boosted trees, as LightGBM grows them: features in bins, gradients in histograms,
-//! the leaf with the largest gain first (Ke et al. 2017).
+//! the leaf with the largest gain first (Ke et al. 2017), missing values in a bin of their own that
+//! goes where it gains more.
 //!
 //! Of our own, since the crates there are either bind C++, or are no longer kept, or choose by
 //! themselves how long to train, depending on free memory. Nothing is drawn but the features
@@ -10,9 +11,10 @@ mod tree;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use self::bins::Bins;
-use self::tree::{Growth, Tree};
+use self::tree::{Grower, Growth, HISTOGRAM, Slopes};
 use super::metric::Metric;
 use super::predictor::{Fit, Task};
 use super::split::Part;
@@ -45,37 +47,47 @@ pub(super) fn fit(task: &Task<'_>) -> Fit {
     // A few models must not be one leaf.
     let leaf_rows = (task.split.rows(Part::Train).len() / 40).clamp(1, GROWTH.leaf_rows);
     let (rounds, scores) = boost(task, COURSE, Growth { leaf_rows, ..GROWTH });
-    let told = |scores: Vec<Vec<f64>>| scores.into_iter().map(|scores| answer(&scores)).collect();
-    let [validation, test] = scores.map(told);
+    let outputs = task.target.classes.len().max(1);
+    let [validation, test] =
+        scores.map(|scores| scores.chunks(outputs).map(answer).collect::<Vec<f64>>());
     Fit { validation, test, chosen: format!("rounds={rounds}") }
 }
 
-/// The best number of rounds, and the scores of each state of the validation and test parts
-/// then.
-fn boost(task: &Task<'_>, course: Course, growth: Growth) -> (usize, [Vec<Vec<f64>>; 2]) {
+/// The most bytes that this needs beside features of so many states, about: bins, and a
+/// histogram for each leaf of a tree.
+pub(super) fn bytes(states: usize, features: usize) -> f64 {
+    let histograms = (looked_at(features) * HISTOGRAM * GROWTH.leaves) as f64;
+    states as f64 * features as f64 + histograms
+}
+
+/// The best number of rounds, and the scores of the states of the validation and test parts
+/// then: one for numbers, one for each class; state by state.
+fn boost(task: &Task<'_>, course: Course, growth: Growth) -> (usize, [Vec<f64>; 2]) {
     let (features, target) = (task.features.matrix(), task.target);
     let rows = Part::ALL.map(|part| task.split.rows(part));
     let bins = Bins::new(features, rows[0]);
     let binned = rows.map(|rows| bins.of(features, rows));
     let truth = rows.map(|rows| target.of(rows));
-    // One score for numbers, one for each class.
     let base = base(&truth[0], target.classes.len());
-    let mut scores = truth.each_ref().map(|truth| vec![base.clone(); truth.len()]);
-    let judged = |scores: &[Vec<Vec<f64>>; 3]| [scores[1].clone(), scores[2].clone()];
-    let mut best = (loss(&truth[1], &scores[1]), 0, judged(&scores));
+    let outputs = base.len();
+    let mut scores = truth.each_ref().map(|truth| base.repeat(truth.len()));
+    let judged = |scores: &[Vec<f64>; 3]| [scores[1].clone(), scores[2].clone()];
+    let mut best = (loss(&truth[1], &scores[1], outputs), 0, judged(&scores));
+    let mut grower = Grower::new(&bins, &binned[0], growth);
     for round in 1..=course.rounds {
         let drawn = draw(bins.features(), task.seed, round);
-        let slopes = slopes(&truth[0], &scores[0]);
-        for output in 0..base.len() {
-            let slopes: Vec<[f64; 2]> = slopes.iter().map(|slopes| slopes[output]).collect();
-            let tree = Tree::grow(&binned[0], &drawn, &slopes, growth);
-            for (binned, scores) in binned.iter().zip(&mut scores) {
-                for (row, scores) in scores.iter_mut().enumerate() {
+        for (output, slopes) in slopes(&truth[0], &scores[0], outputs).iter().enumerate() {
+            let (tree, changes) = grower.grow(&drawn, slopes);
+            for (scores, change) in scores[0].chunks_mut(outputs).zip(changes) {
+                scores[output] += LEARNING_RATE * change;
+            }
+            for (binned, scores) in binned.iter().zip(&mut scores).skip(1) {
+                scores.par_chunks_mut(outputs).enumerate().for_each(|(row, scores)| {
                     scores[output] += LEARNING_RATE * tree.value(binned, row);
-                }
+                });
             }
         }
-        let loss = loss(&truth[1], &scores[1]);
+        let loss = loss(&truth[1], &scores[1], outputs);
         if loss < best.0 {
             best = (loss, round, judged(&scores));
         } else if round - best.1 >= course.patience {
@@ -109,40 +121,56 @@ fn answer(scores: &[f64]) -> f64 {
 }
 
 /// Mean squared error, or mean cross-entropy.
-fn loss(truth: &[f64], scores: &[Vec<f64>]) -> f64 {
-    if scores.first().is_some_and(|scores| scores.len() == 1) {
-        return Metric::Mse.of(truth, &scores.concat());
+fn loss(truth: &[f64], scores: &[f64], outputs: usize) -> f64 {
+    if outputs == 1 {
+        return Metric::Mse.of(truth, scores);
     }
-    let of_state = |(truth, scores): (&f64, &Vec<f64>)| -shares(scores)[*truth as usize].ln();
-    truth.iter().zip(scores).map(of_state).sum::<f64>() / truth.len() as f64
-}
-
-/// First and second derivative of each state's loss by each of its scores.
-fn slopes(truth: &[f64], scores: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
-    let of_state = |(truth, scores): (&f64, &Vec<f64>)| match scores.as_slice() {
-        [number] => vec![[number - truth, 1.0]],
-        _ => {
-            // As LightGBM has it for several classes: k / (k - 1) times the second derivative.
-            let factor = scores.len() as f64 / (scores.len() as f64 - 1.0);
-            let slope = |(class, share): (usize, f64)| {
-                let hit = f64::from(u8::from(class == *truth as usize));
-                [share - hit, factor * share * (1.0 - share)]
-            };
-            shares(scores).into_iter().enumerate().map(slope).collect()
-        }
+    let mut shares = vec![0.0; outputs];
+    let of_state = |(truth, scores): (&f64, &[f64])| {
+        shares.copy_from_slice(scores);
+        share(&mut shares);
+        -shares[*truth as usize].ln()
     };
-    truth.iter().zip(scores).map(of_state).collect()
+    truth.iter().zip(scores.chunks(outputs)).map(of_state).sum::<f64>() / truth.len() as f64
 }
 
-fn shares(scores: &[f64]) -> Vec<f64> {
+/// First and second derivative of each state's loss, by each of its scores.
+fn slopes(truth: &[f64], scores: &[f64], outputs: usize) -> Vec<Vec<Slopes>> {
+    let states = || truth.iter().zip(scores.chunks(outputs));
+    if outputs == 1 {
+        return vec![states().map(|(truth, score)| [(score[0] - truth) as f32, 1.0]).collect()];
+    }
+    // As LightGBM has it for several classes: k / (k - 1) times the second derivative.
+    let factor = outputs as f64 / (outputs as f64 - 1.0);
+    let mut slopes = vec![Vec::with_capacity(truth.len()); outputs];
+    let mut shares = vec![0.0; outputs];
+    for (truth, scores) in states() {
+        shares.copy_from_slice(scores);
+        share(&mut shares);
+        for (class, (slopes, share)) in slopes.iter_mut().zip(&shares).enumerate() {
+            let hit = f64::from(u8::from(class == *truth as usize));
+            slopes.push([(share - hit) as f32, (factor * share * (1.0 - share)) as f32]);
+        }
+    }
+    slopes
+}
+
+/// Turns the scores of classes into their shares.
+fn share(scores: &mut [f64]) {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
-    scores.iter().map(|score| (score - largest).exp() / sum).collect()
+    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+    let sum: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+}
+
+/// How many of so many features a round looks at.
+fn looked_at(features: usize) -> usize {
+    (features * 3 / 10).max(FEATURES).min(features)
 }
 
 /// The features that a round looks at, ascending.
 fn draw(features: usize, seed: u64, round: usize) -> Vec<usize> {
-    let wanted = (features * 3 / 10).max(FEATURES).min(features);
+    let wanted = looked_at(features);
     let mut order: Vec<u32> = (0..features as u32).collect();
     if wanted < features {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -168,19 +196,46 @@ mod tests {
         task(false, false, |reference, task| {
             let (rounds, [_, test]) = boost(task, THIRTY, GROWN);
             assert_eq!(rounds, 30, "the loss falls all the way");
-            // Its gradients are in single precision.
-            assert_close(&test.concat(), &reference.boosted_numbers, 1e-5);
+            assert_close(&test, &reference.boosted_numbers, 1e-5);
         });
     }
 
     #[test]
     fn scores_of_classes_are_those_of_lightgbm() {
         task(true, false, |reference, task| {
-            let two = Course { rounds: 2, patience: 2 };
-            let growth = Growth { leaf_rows: 1, penalty: 0.0, ..GROWN };
-            let (rounds, [_, test]) = boost(task, two, growth);
-            assert_eq!(rounds, 2, "the loss falls all the way");
-            assert_close(&test.concat(), &reference.boosted_classes.concat(), 1e-5);
+            let (rounds, [_, test]) = boost(task, THIRTY, GROWN);
+            assert_eq!(rounds, 30, "the loss falls all the way");
+            assert_close(&test, &reference.boosted_classes.concat(), 1e-5);
+        });
+    }
+
+    /// A fifth of the values of four features is missing, in all parts, and one feature lacks none
+    /// where it is learnt from.
+    #[test]
+    fn missing_values_go_where_those_of_lightgbm_go() {
+        for classes in [false, true] {
+            task(classes, false, |reference, task| {
+                let features = reference.features_with_gaps();
+                let task = Task { features: &features, ..*task };
+                let (rounds, [_, test]) = boost(&task, THIRTY, GROWN);
+                assert_eq!(rounds, 30, "the loss falls all the way");
+                let expected = match classes {
+                    false => reference.boosted_numbers_with_gaps.clone(),
+                    true => reference.boosted_classes_with_gaps.concat(),
+                };
+                assert_close(&test, &expected, 1e-5);
+            });
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_decides_nothing() {
+        task(true, false, |_, task| {
+            let grown = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| boost(task, THIRTY, GROWN))
+            };
+            assert_eq!(grown(1), grown(3));
         });
     }
 

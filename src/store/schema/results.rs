@@ -30,7 +30,7 @@ pub const RESULTS: TableSchema = TableSchema {
         required("target", Utf8, "What was predicted: a column of `states`."),
         required("features", Utf8, "The feature set; `none` for the mean."),
         required("num_features", Int64, "Number of features."),
-        required("predictor", Utf8, "`mean`, `ridge`, `softmax`, `gbt`, `statnn`."),
+        required("predictor", Utf8, "`mean`, `ridge`, `softmax`, `logit_linear`, `gbt`, `statnn`."),
         optional(
             "chosen",
             Utf8,
