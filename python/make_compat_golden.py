@@ -19,6 +19,8 @@ KEYS = {
     "models": ["model_id"],
     "epochs": ["model_id", "epoch"],
     "tensors": ["arch", "position"],
+    "results": ["run", "target", "features", "predictor", "part", "metric", "truth", "predicted"],
+    "predictions": ["run", "target", "features", "predictor", "part", "model_id", "epoch"],
 }
 
 

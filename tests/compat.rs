@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use zoolake::sql::Session;
-use zoolake::store::{CloudOptions, Location, Store};
+use zoolake::store::{CloudOptions, Location, Store, Table};
 use zoolake::{Kind, Result};
 
 use crate::fixture::synthetics;
@@ -46,6 +46,8 @@ async fn compare(version: &str, tables: usize) -> Result<()> {
             "models" => "model_id",
             "tensors" => "arch, position",
             "snapshots" => "version",
+            "results" => "run, target, features, predictor, part, metric, truth, predicted",
+            "predictions" => "run, target, features, predictor, part, model_id, epoch",
             _ => "model_id, epoch",
         };
         let sql = format!("SELECT {quoted} FROM {table} ORDER BY {order}");
@@ -119,7 +121,7 @@ async fn copy_of(version: &str) -> (TempDir, Store) {
 /// What earlier versions wrote is trained into, merged, copied, thinned out and cleared.
 #[tokio::test]
 async fn earlier_stores_can_be_kept_in_order() {
-    for version in ["v1", "v2"] {
+    for version in ["v1", "v2", "v3"] {
         let (_folder, store) = copy_of(version).await;
         let before = store.snapshot().await.unwrap();
         let mut writer = store.writer().await.unwrap();
@@ -160,4 +162,17 @@ async fn version_2() {
     let error = store.snapshot_at(16).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(error.to_string().contains("was vacuumed: files that commit `17` removed are gone"));
+}
+
+/// With results of predictions: numbers and classes, of two runs merged and vacuumed, and of one.
+#[tokio::test]
+async fn version_3() {
+    compare("v3", 7).await.unwrap();
+    let store = open("v3").await;
+    for (version, results) in [(5, 1), (6, 2)] {
+        let snapshot = store.snapshot_at(version).await.unwrap();
+        assert_eq!(snapshot.files_of(&Table::Results).len(), results, "{version}");
+        assert_eq!(snapshot.files_of(&Table::Predictions).len(), results, "{version}");
+    }
+    assert_eq!(store.snapshot_at(4).await.unwrap_err().kind(), Kind::NotFound);
 }

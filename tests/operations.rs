@@ -1,21 +1,14 @@
 //! What keeps a store in order: merging, removing, dropping, copying; and what it
 //! must not disturb.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
-use async_trait::async_trait;
-use futures::stream::BoxStream;
-use object_store::memory::InMemory;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use tempfile::TempDir;
@@ -582,156 +575,6 @@ async fn two_copies_to_one_place_race() {
     assert_eq!((report.findings, report.models, report.version), (vec![], 3, 1));
     assert_eq!(models, 3);
     assert_eq!(newest(&target).await, newest(&store).await);
-}
-
-/// An object store in memory whose `n`-th put fails, after it was stored if the
-/// acknowledgement is what gets lost.
-#[derive(Debug)]
-struct Faulty {
-    inner: InMemory,
-    puts_left: AtomicUsize,
-    is_stored: bool,
-}
-
-impl std::fmt::Display for Faulty {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Faulty")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Faulty {
-    async fn put_opts(
-        &self,
-        path: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        let fails = self.puts_left.fetch_sub(1, Ordering::SeqCst) == 1;
-        if fails && !self.is_stored {
-            return Err(timed_out());
-        }
-        let put = self.inner.put_opts(path, payload, options).await?;
-        if fails { Err(timed_out()) } else { Ok(put) }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &Path,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.inner.get_opts(path, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &Path,
-        to: &Path,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-fn timed_out() -> object_store::Error {
-    let io = std::io::Error::from(std::io::ErrorKind::TimedOut);
-    object_store::Error::Generic { store: "Faulty", source: io.into() }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Operation {
-    Compact,
-    Drop,
-    Copy,
-}
-
-impl Operation {
-    async fn run(self, store: &Store, other: &Store) -> zoolake::Result<()> {
-        match self {
-            Self::Compact => store.compact(&|_| {}).await.map(drop),
-            Self::Drop => store.drop_zoo("other").await.map(drop),
-            Self::Copy => {
-                let snapshot = other.snapshot().await?;
-                other.copy_to(store, &snapshot, &|_| {}).await.map(drop)
-            }
-        }
-    }
-}
-
-/// Does an operation while the `n`-th put goes wrong, and again after a failure. The
-/// rows must be the old ones or the new ones at any time, and the new ones in the
-/// end. Returns whether it failed.
-async fn operate_through(operation: Operation, n: usize, is_stored: bool) -> bool {
-    let faulty = Arc::new(Faulty {
-        inner: InMemory::new(),
-        puts_left: AtomicUsize::new(usize::MAX),
-        is_stored,
-    });
-    let objects: Arc<dyn ObjectStore> = Arc::<Faulty>::clone(&faulty);
-    let store = Store::open_or_create(Location::from_objects("faulty", objects)).await.unwrap();
-    let mut writer = store.writer().await.unwrap();
-    let models = [synthetics(0..2), of_zoo("other", 0..1)].concat();
-    writer.commit(&models, "train").await.unwrap();
-    writer.commit(&of_zoo("other", 1..2), "train").await.unwrap();
-    let other = at_once(&synthetics(1..4)).await;
-    let old = newest(&store).await;
-    let new = match operation {
-        Operation::Compact => old.clone(),
-        Operation::Drop => newest(&at_once(&synthetics(0..2)).await).await,
-        Operation::Copy => {
-            newest(&at_once(&[synthetics(0..4), of_zoo("other", 0..2)].concat()).await).await
-        }
-    };
-    faulty.puts_left.store(n, Ordering::SeqCst);
-    let failed = match operation.run(&store, &other).await {
-        Ok(()) => false,
-        Err(error) => {
-            assert_eq!(error.kind(), Kind::Unavailable, "{error}");
-            assert_eq!(newest(&store).await, old, "{operation:?} at put {n}");
-            operation.run(&store, &other).await.unwrap();
-            true
-        }
-    };
-    assert_eq!(newest(&store).await, new, "{operation:?} at put {n}");
-    let report = store.verify().await.unwrap();
-    assert_eq!(report.findings, [], "{operation:?} at put {n}");
-    assert_eq!(report.version, 3, "{operation:?} at put {n}: done once");
-    failed
-}
-
-#[tokio::test]
-async fn every_put_of_an_operation_may_fail() {
-    // Merged models, epochs, weights; mixed files of these; mixed files that are copied.
-    for operation in [Operation::Compact, Operation::Drop, Operation::Copy] {
-        const FILES: usize = 3;
-        for n in 1..=FILES + 1 {
-            assert!(operate_through(operation, n, false).await, "{operation:?} at put {n}");
-            // An entry that was stored after all is recognised as ours.
-            let failed = operate_through(operation, n, true).await;
-            assert_eq!(failed, n <= FILES, "{operation:?} at put {n}");
-        }
-        let beyond = operate_through(operation, FILES + 2, false).await;
-        assert!(!beyond, "{operation:?} has no more puts than thought");
-    }
 }
 
 #[tokio::test]

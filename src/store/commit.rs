@@ -62,6 +62,8 @@ pub(super) struct Draft {
     pub(super) add: Vec<DataFile>,
     /// Paths of files that are no longer visible.
     pub(super) remove: Vec<String>,
+    /// Paths of files that were looked into and stay.
+    pub(super) keep: Vec<String>,
     /// Ids of the models it adds.
     pub(super) models: Vec<i64>,
     /// Ids of the models it drops.

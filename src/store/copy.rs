@@ -7,14 +7,16 @@
 //! the others; files that hold both are written anew there, and so are all weights if it
 //! keeps them in another encoding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::AsArray;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 
+use super::columns::read_columns;
 use super::commit::{self, Draft, NewFiles, Proposal};
 use super::log::DataFile;
 use super::rewrite::{Owner, Share, read, rewrite, share};
@@ -108,11 +110,14 @@ struct Transfer<'a> {
 impl Proposal for Transfer<'_> {
     async fn draft(&self, target: &Snapshot, files: &mut NewFiles<'_>) -> Result<Option<Draft>> {
         let (models, layouts) = (self.models(target), self.layouts(target));
+        let results = self.results(target);
+        let runs = runs(files.location(), &results).await?;
         let wanted = |owner: Owner<'_>| match owner {
             Owner::Model(id) => models.contains(&id),
             Owner::Arch(arch) => layouts.iter().any(|layout| layout == arch),
+            Owner::Run(run) => !runs.contains(run),
         };
-        let (whole, anew) = self.wanted_files(target, &models, &wanted).await?;
+        let (whole, anew) = self.wanted_files(target, &wanted).await?;
         if whole.is_empty() && anew.is_empty() {
             return Ok(None);
         }
@@ -126,6 +131,7 @@ impl Proposal for Transfer<'_> {
             operation: "copy".to_owned(),
             message: format!("copy {from}: {}", commit::models(models.len())),
             models: models.iter().copied().collect(),
+            keep: results.iter().map(|file| file.path.clone()).collect(),
             ..Draft::default()
         };
         let mut done = |file: &DataFile, sent: bool| {
@@ -161,10 +167,11 @@ impl Proposal for Transfer<'_> {
         Ok(Some(draft))
     }
 
-    /// As long as the target lacks the same.
+    /// As long as the target lacks the same, and nobody has brought results.
     fn holds(&self, draft: &Draft, target: &Snapshot) -> bool {
         self.models(target).into_iter().eq(draft.models.iter().copied())
             && self.layouts(target) == draft.layouts
+            && self.results(target).iter().all(|file| draft.keep.contains(&file.path))
     }
 }
 
@@ -180,18 +187,28 @@ impl Transfer<'_> {
         self.snapshot.archs().into_iter().filter(|arch| !there.contains(arch)).collect()
     }
 
+    /// Whether `target` has none of the models. Then no file has to be looked into, but those
+    /// of layouts and of results.
+    fn is_whole(&self, target: &Snapshot) -> bool {
+        self.models(target).len() == self.snapshot.num_models()
+    }
+
+    /// The results of `target`, if those of this store go along. They are of runs on the store
+    /// as it was, with predictions of many models: so only with a store that is copied whole.
+    fn results(&self, target: &Snapshot) -> Vec<Arc<DataFile>> {
+        let table = Table::Results;
+        let go_along = self.is_whole(target) && !self.snapshot.files_of(&table).is_empty();
+        if go_along { target.files_of(&table) } else { Vec::new() }
+    }
+
     /// The files to send as they are, and those to write anew: some of their rows are wanted,
     /// or all in another encoding.
     async fn wanted_files(
         &self,
         target: &Snapshot,
-        models: &BTreeSet<i64>,
         wanted: &(dyn Fn(Owner<'_>) -> bool + Sync),
     ) -> Result<(Vec<Arc<DataFile>>, Vec<Arc<DataFile>>)> {
-        // Then no file has to be looked into, but those of layouts.
-        let lacks_all = models.len() == self.snapshot.num_models();
-        // Results are of runs on the store as it was, and have no key by which to tell whether
-        // a target has them: a store that is copied whole takes them along.
+        let lacks_all = self.is_whole(target);
         let is_result = |table: &Table| matches!(table, Table::Results | Table::Predictions);
         let is_wanted = |file: &&Arc<DataFile>| {
             !target.has_file(&file.path) && (lacks_all || !is_result(&file.table))
@@ -200,7 +217,7 @@ impl Transfer<'_> {
         let files: Vec<Arc<DataFile>> = lacking.map(Arc::clone).collect();
         let mut shares = futures::stream::iter(files)
             .map(|file| async move {
-                if lacks_all && file.table != Table::Tensors {
+                if lacks_all && !matches!(file.table, Table::Tensors | Table::Results) {
                     return Ok((file, Share::All));
                 }
                 share(self.source, &file, wanted).await.map(|share| (file, share))
@@ -222,6 +239,21 @@ impl Transfer<'_> {
         }
         Ok((whole, anew))
     }
+}
+
+/// The runs that have rows in `files` of `results`.
+async fn runs(location: &Location, files: &[Arc<DataFile>]) -> Result<HashSet<String>> {
+    let mut reads = futures::stream::iter(files.to_vec())
+        .map(|file| async move { read_columns(location, &file, &["run"]).await })
+        .buffered(CONCURRENT_READS);
+    let mut runs = HashSet::new();
+    while let Some(batches) = reads.try_next().await? {
+        for batch in batches {
+            let column = batch.column_by_name("run").and_then(|runs| runs.as_string_opt::<i32>());
+            runs.extend(column.into_iter().flatten().flatten().map(str::to_owned));
+        }
+    }
+    Ok(runs)
 }
 
 /// Sends a file, unless it is there already; returns it as it is there, and whether it

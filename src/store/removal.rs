@@ -78,11 +78,12 @@ impl Proposal for Removal<'_> {
         let stays = |layouts: &[String], owner: Owner<'_>| match owner {
             Owner::Model(id) => !models.contains(&id),
             Owner::Arch(arch) => !layouts.iter().any(|layout| layout == arch),
+            Owner::Run(_) => true,
         };
         let concerns = |file: &DataFile| match &file.table {
-            Table::Tensors => false,
+            Table::Tensors | Table::Results => false,
             Table::Weights(arch) if !archs.contains(arch) => false,
-            _ => file.model_id.is_none_or(|(min, max)| models.range(min..=max).next().is_some()),
+            _ => may_be_about(file, &models),
         };
         // Of most files the log says that nothing stays. They are not opened: they may be lost.
         let staying: BTreeSet<i64> = snapshot.models().filter(|id| !models.contains(id)).collect();
@@ -106,7 +107,11 @@ impl Proposal for Removal<'_> {
             dropped: models.iter().copied().collect(),
             ..Draft::default()
         };
-        for (file, share) in shares.into_iter().filter(|(_, share)| *share != Share::All) {
+        for (file, share) in shares {
+            if share == Share::All {
+                draft.keep.push(file.path.clone());
+                continue;
+            }
             draft.remove.push(file.path.clone());
             if share == Share::Some {
                 let table = file.table.clone();
@@ -121,18 +126,28 @@ impl Proposal for Removal<'_> {
         Ok(Some(draft))
     }
 
-    /// As long as the files are all there, the models too, and the layouts that go are those
-    /// of the architectures that lose their last weights: others may have committed weights,
-    /// or dropped the other zoos of an architecture.
+    /// As long as the files are all there, the models too, nobody has recorded predictions
+    /// about them, and the layouts that go are those of the architectures that lose their last
+    /// weights: others may have committed weights, or dropped the other zoos of an architecture.
     fn holds(&self, draft: &Draft, snapshot: &Snapshot) -> bool {
         let removed: HashSet<&str> = draft.remove.iter().map(String::as_str).collect();
         let is_removed = |file: &Arc<DataFile>| removed.contains(file.path.as_str());
+        let dropped: BTreeSet<i64> = draft.dropped.iter().copied().collect();
+        // The other tables get rows of a model once, with the model itself.
+        let kept: HashSet<&str> = draft.keep.iter().map(String::as_str).collect();
+        let is_overlooked = |file: &Arc<DataFile>| {
+            matches!(file.table, Table::Predictions | Table::Other(_))
+                && may_be_about(file, &dropped)
+                && !is_removed(file)
+                && !kept.contains(file.path.as_str())
+        };
         let has_weights = |arch: &String| {
             let table = Table::Weights(arch.clone());
             draft.add.iter().any(|file| file.table == table)
                 || !snapshot.files_of(&table).iter().all(is_removed)
         };
         draft.remove.iter().all(|path| snapshot.has_file(path))
+            && !snapshot.files().any(is_overlooked)
             && draft.dropped.iter().all(|id| snapshot.has_model(*id))
             && snapshot.archs().iter().all(|arch| has_weights(arch) != draft.layouts.contains(arch))
     }
@@ -173,6 +188,11 @@ impl Removal<'_> {
             names => Error::not_allowed("zoo", self.zoo, names),
         })
     }
+}
+
+/// Whether `file` may have rows of one of `models`.
+fn may_be_about(file: &DataFile, models: &BTreeSet<i64>) -> bool {
+    file.model_id.is_none_or(|(min, max)| models.range(min..=max).next().is_some())
 }
 
 /// How much of each file stays.

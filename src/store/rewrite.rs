@@ -31,6 +31,8 @@ pub(super) enum Owner<'a> {
     Model(i64),
     /// The architecture of this name: rows of `tensors`.
     Arch(&'a str),
+    /// The run of this name: rows of `results`.
+    Run(&'a str),
 }
 
 /// Whether an owner's rows are wanted. Rows without an owner always are.
@@ -84,7 +86,7 @@ pub(super) async fn share(
     wanted: Wanted<'_>,
 ) -> Result<Share> {
     let (mut some, mut all) = (false, true);
-    for batch in read_columns(location, file, &["model_id", "arch"]).await? {
+    for batch in read_columns(location, file, &["model_id", "arch", "run"]).await? {
         let mask = mask(&batch, wanted);
         let count = mask.map_or(batch.num_rows(), |mask| mask.true_count());
         some |= count > 0;
@@ -131,8 +133,13 @@ fn mask(batch: &RecordBatch, wanted: Wanted<'_>) -> Option<BooleanArray> {
         let ids = ids.as_primitive_opt::<Int64Type>()?;
         return Some(ids.values().iter().map(|id| Some(wanted(Owner::Model(*id)))).collect());
     }
-    let archs = batch.column_by_name("arch")?.as_string_opt::<i32>()?;
-    Some(archs.iter().map(|arch| Some(wanted(Owner::Arch(arch.unwrap_or_default())))).collect())
+    let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
+    if let Some(archs) = text("arch") {
+        let wanted = |arch: Option<&str>| Some(wanted(Owner::Arch(arch.unwrap_or_default())));
+        return Some(archs.iter().map(wanted).collect());
+    }
+    let wanted = |run: Option<&str>| Some(wanted(Owner::Run(run.unwrap_or_default())));
+    Some(text("run")?.iter().map(wanted).collect())
 }
 
 /// The columns of all these schemas by name, in the order of the last one. Older

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, PutMode};
+use object_store::{ObjectMeta, ObjectStoreExt, PutMode};
 use serde::Serialize;
 
 use super::durable::staging_files;
@@ -226,7 +226,13 @@ impl Store {
             .map_err(|error| Error::internal("cannot serialise a mark").with_source(error))?;
         let path = paths::vacuumed(version);
         match self.objects().put_opts(&path, bytes.into(), PutMode::Create.into()).await {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            // As of a log entry, that may only say that somebody else is about to create it.
+            Err(object_store::Error::AlreadyExists { .. })
+                if self.objects().head(&path).await.is_ok() =>
+            {
+                Ok(())
+            }
             Err(error) => Err(failure::write(&self.location, &path, error)),
         }
     }

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use zoolake::arch::Arch;
 use zoolake::store::{DataFile, Entry, Location, Snapshot, Store, Table};
 
@@ -17,7 +20,13 @@ use super::service::{Kind, at_once};
 pub(super) struct State {
     files: BTreeMap<String, DataFile>,
     models: BTreeSet<i64>,
+    /// The rows of each file of `results` and of `predictions`.
+    told: BTreeMap<String, Vec<Told>>,
 }
+
+/// A row of `results` by its run, of which it is the only one; a row of `predictions` by its
+/// model too.
+type Told = (String, Option<i64>);
 
 /// What is known of the store, and panics if it is not as it should be.
 pub(super) struct Judge {
@@ -73,7 +82,7 @@ impl Judge {
                 }
                 None
             }
-            Kind::PutCreate | Kind::Get | Kind::List => None,
+            Kind::PutCreate | Kind::Get | Kind::Head | Kind::List => None,
         }
     }
 
@@ -110,6 +119,7 @@ impl Judge {
         let mut state = self.states.last().unwrap().clone();
         for path in &entry.remove {
             assert!(state.files.remove(path).is_some(), "`{path}` is removed and was not there");
+            state.told.remove(path);
             self.removed.push((entry.version, path.clone()));
         }
         for file in &entry.add {
@@ -117,6 +127,9 @@ impl Judge {
             assert_eq!(size.ok(), Some(file.bytes), "`{}` is committed", file.path);
             let twice = state.files.insert(file.path.clone(), file.clone());
             assert!(twice.is_none(), "`{}` is committed twice", file.path);
+            if matches!(file.table, Table::Results | Table::Predictions) {
+                state.told.insert(file.path.clone(), told(&file.path.as_str().into(), objects));
+            }
         }
         for model in &entry.dropped {
             assert!(state.models.remove(model), "model {model} is dropped and was not there");
@@ -125,6 +138,9 @@ impl Judge {
             assert!(state.models.insert(*model), "model {model} is committed twice");
         }
         state.check();
+        let before = self.states.last().unwrap();
+        let lost = before.runs().find(|run| !state.runs().any(|other| other == *run));
+        assert_eq!(lost, None, "is a run whose results are lost");
         self.committed.extend(&entry.models);
         self.states.push(state);
     }
@@ -181,7 +197,14 @@ impl Judge {
 }
 
 impl State {
-    /// Every model has its row, and every state its metrics and its weights.
+    /// The runs whose results it has.
+    fn runs(&self) -> impl Iterator<Item = &str> {
+        let results = self.told.values().flatten().filter(|(_, model)| model.is_none());
+        results.map(|(run, _)| run.as_str())
+    }
+
+    /// Every model has its row, and every state its metrics and its weights; nothing is told
+    /// twice, nor of a model that is not there.
     fn check(&self) {
         let rows = |of: fn(&Table) -> bool| -> u64 {
             self.files.values().filter(|file| of(&file.table)).map(|file| file.rows).sum()
@@ -196,7 +219,27 @@ impl State {
         let tensors = |arch| Arch::by_name(arch).unwrap().layout().tensors().len() as u64;
         let tensors = archs.collect::<BTreeSet<_>>().into_iter().map(tensors).sum::<u64>();
         assert_eq!(rows(|table| *table == Table::Tensors), tensors, "layouts");
+        let mut told = BTreeSet::new();
+        for row in self.told.values().flatten() {
+            assert!(told.insert(row), "{row:?} is there twice");
+            assert!(row.1.is_none_or(|model| self.models.contains(&model)), "{row:?} is left");
+        }
     }
+}
+
+/// The rows of a file of `results` or `predictions`.
+fn told(path: &Path, objects: &InMemory) -> Vec<Told> {
+    let bytes = bytes(path, objects).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    let mut told = Vec::new();
+    for batch in batches {
+        let batch = batch.unwrap();
+        let runs = batch.column_by_name("run").unwrap().as_string::<i32>().iter();
+        let models = batch.column_by_name("model_id").map(|ids| ids.as_primitive::<Int64Type>());
+        let model = |row: usize| models.map(|models| models.value(row));
+        told.extend(runs.enumerate().map(|(row, run)| (run.unwrap().to_owned(), model(row))));
+    }
+    told
 }
 
 /// The number in the name of an object of the log.

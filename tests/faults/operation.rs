@@ -2,15 +2,20 @@
 //! and one of each function.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use object_store::memory::InMemory;
 use zoolake::arch::Arch;
-use zoolake::store::{Location, Store, Writer};
+use zoolake::store::{
+    ColumnType, Location, PREDICTIONS, RESULTS, Simulation, Store, TableSchema, Writer,
+};
 use zoolake::train::Trained;
 use zoolake::zoo::Model;
 use zoolake::{Kind, Result};
 
 use super::at_work::AtWork;
+use super::service::at_once;
 use crate::fixture::synthetic;
 
 /// Something that can be done again if it failed, with the same result.
@@ -24,6 +29,8 @@ pub(super) enum Operation {
     Drop(&'static str),
     /// The models of another store are copied, if there is one.
     Copy(Location),
+    /// What a run of predictions about these models found is recorded.
+    Record(Range<usize>),
     /// What no snapshot needs is removed, but for what those at work may need.
     Vacuum(AtWork),
 }
@@ -46,6 +53,42 @@ static TRAINED: LazyLock<Vec<Trained>> = LazyLock::new(|| {
     (0..MODELS).map(of_zoo).collect()
 });
 
+/// The rows of a run about `models`: one of `results`, one of `predictions` for each.
+fn found(models: &Range<usize>) -> (RecordBatch, RecordBatch) {
+    let run = format!("of {models:?}");
+    let rows = |schema: &TableSchema, ids: &[i64]| {
+        let column = |data_type| -> ArrayRef {
+            match data_type {
+                ColumnType::Int64 => Arc::new(Int64Array::from(ids.to_vec())),
+                ColumnType::Float64 => Arc::new(Float64Array::from(vec![0.5; ids.len()])),
+                ColumnType::Utf8 => Arc::new(StringArray::from(vec![run.as_str(); ids.len()])),
+            }
+        };
+        let columns = schema.columns.iter().map(|described| column(described.data_type));
+        RecordBatch::try_new(schema.arrow(), columns.collect()).unwrap()
+    };
+    (rows(&RESULTS, &[1]), rows(&PREDICTIONS, &ids(models)))
+}
+
+fn ids(models: &Range<usize>) -> Vec<i64> {
+    TRAINED[models.clone()].iter().map(|trained| trained.model.id).collect()
+}
+
+/// A store on which this was done.
+pub(super) fn after(operations: impl IntoIterator<Item = Operation>) -> InMemory {
+    let _simulation = Simulation::begin(0);
+    let objects = Arc::new(InMemory::new());
+    let location = Location::from_objects("before", Arc::clone(&objects) as _);
+    at_once(async {
+        let store = Store::open_or_create(location).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        for operation in operations {
+            operation.run(&store, &mut writer).await.unwrap();
+        }
+    });
+    objects.fork()
+}
+
 impl Operation {
     pub(super) async fn run(&self, store: &Store, writer: &mut Writer) -> Result<()> {
         match self {
@@ -61,6 +104,10 @@ impl Operation {
                 let Some(source) = Store::open_if_any(from.clone()).await? else { return Ok(()) };
                 let snapshot = source.snapshot().await?;
                 source.copy_to(store, &snapshot, &|_| ()).await.map(drop)
+            }
+            Self::Record(models) => {
+                let (results, predictions) = found(models);
+                store.record("predict", &results, &predictions).await.map(drop)
             }
             Self::Vacuum(at_work) => {
                 let garbage = store.garbage(at_work.older_than()).await?;
@@ -78,10 +125,8 @@ impl Operation {
     /// The models that have been committed, now or before, when it is done.
     pub(super) fn commits(&self) -> Vec<i64> {
         match self {
-            Self::Commit(models) => {
-                TRAINED[models.clone()].iter().map(|trained| trained.model.id).collect()
-            }
-            Self::Compact | Self::Drop(_) | Self::Copy(_) | Self::Vacuum(_) => Vec::new(),
+            Self::Commit(models) => ids(models),
+            _ => Vec::new(),
         }
     }
 }

@@ -25,6 +25,8 @@ use super::schedule::{Spawner, turns};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Get,
+    /// A get without the bytes.
+    Head,
     /// One page of a listing.
     List,
     Put,
@@ -54,7 +56,9 @@ impl Fate {
     pub(super) fn befalls(self, kind: Kind) -> bool {
         match self {
             Self::Answered | Self::Refused => true,
-            Self::Unanswered | Self::Late(_) => !matches!(kind, Kind::Get | Kind::List),
+            Self::Unanswered | Self::Late(_) => {
+                !matches!(kind, Kind::Get | Kind::Head | Kind::List)
+            }
             Self::Conflicting => kind == Kind::PutCreate,
             Self::Truncated => kind == Kind::Get,
         }
@@ -253,8 +257,9 @@ impl ObjectStore for Client {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let from = path.clone();
+        let kind = if options.head { Kind::Head } else { Kind::Get };
         let get = move |objects: &InMemory| at_once(objects.get_opts(&from, options));
-        let (mut result, fate) = self.request(Kind::Get, path, get).await?;
+        let (mut result, fate) = self.request(kind, path, get).await?;
         result.meta = self.service.dated(result.meta);
         if fate != Fate::Truncated {
             return Ok(result);
