@@ -84,7 +84,7 @@ impl Tracks {
         }
         let with_measures = |(batch, measured): (&RecordBatch, Vec<Vec<Option<f64>>>)| {
             let mut columns = batch.columns().to_vec();
-            let measured = measured.into_iter().map(|values| Float64Array::from(values));
+            let measured = measured.into_iter().map(Float64Array::from);
             columns.extend(measured.map(|values| Arc::new(values) as ArrayRef));
             Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
         };
