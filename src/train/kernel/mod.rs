@@ -25,6 +25,8 @@
 //!   ([`buffer`]), and so has every row ([`plan::Grid`]).
 //! * In unit tests every load and store asserts its bounds ([`lanes`]), and the
 //!   tests run every architecture, activation, instruction set and odd batch size.
+//!   `.ci/sanitize` lets AddressSanitizer, and the standard library's debug assertions,
+//!   look at all of it once more: they also see accesses for which nobody wrote an assertion.
 
 #![expect(unsafe_code, reason = "vector instructions and unchecked positions: see Safety")]
 #![expect(unsafe_op_in_unsafe_fn, reason = "kernels are unsafe from end to end")]
