@@ -8,11 +8,12 @@ use super::leakage::{HYPER, expect_later_states, tells};
 use super::matrix::Matrix;
 use super::memory;
 use super::metric::{Metric, confusion};
-use super::predictor::{Features, Fit, Predictor, Task};
+use super::predictor::Predictor;
 use super::protocol::Protocol;
 use super::split::{Part, Split, Splitting};
 use super::states::{Selection, States};
 use super::target::Target;
+use super::task::{Features, Fit, Task};
 use crate::error::Result;
 use crate::sql::Session;
 

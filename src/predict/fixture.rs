@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::matrix::Matrix;
-use super::predictor::{Features, Task};
 use super::split::{Part, Split, Splitting};
 use super::target::Target;
+use super::task::{Features, Task};
 
 /// `tests/fixtures/predict/reference.json`.
 #[derive(Debug, Deserialize)]

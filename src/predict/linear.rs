@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use super::descent::minimise;
 use super::design::Design;
 use super::matrix::Matrix;
-use super::predictor::Task;
 use super::split::Part;
+use super::task::Task;
 
 /// Rows that one thread takes at a time: they stay in its second-level cache.
 const CHUNK: usize = 64;

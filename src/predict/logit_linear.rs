@@ -8,8 +8,8 @@
 
 use super::linear::Linear;
 use super::metric::Metric;
-use super::predictor::{Fit, Task};
 use super::split::Part;
+use super::task::{Fit, Task};
 
 /// Penalties per state, from the strongest on, of which one is chosen.
 const PENALTIES: [f64; 7] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7];

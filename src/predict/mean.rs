@@ -1,7 +1,7 @@
 //! The predictor that looks at no feature.
 
-use super::predictor::{Fit, Task};
 use super::split::Part;
+use super::task::{Fit, Task};
 
 /// The mean of the training part, or its most frequent class.
 pub(super) fn fit(task: &Task<'_>) -> Fit {

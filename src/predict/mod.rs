@@ -35,6 +35,7 @@ mod split;
 mod states;
 mod statnn;
 mod target;
+mod task;
 
 pub use bootstrap::intervals;
 pub use experiment::{Count, Experiment, Findings, Judged, Outcome, Score};

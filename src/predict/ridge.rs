@@ -2,8 +2,8 @@
 
 use faer::Mat;
 
-use super::predictor::{Fit, Task};
 use super::split::Part;
+use super::task::{Fit, Task};
 use crate::error::{Error, Result};
 
 /// The penalties of the zoo paper (Schürholt et al. 2022, `def_downstream_module.py`), from

@@ -7,8 +7,8 @@ use rand_distr::{Distribution, Normal};
 use super::design::Design;
 use super::linear::Linear;
 use super::metric::Metric;
-use super::predictor::{Fit, Task};
 use super::split::Part;
+use super::task::{Fit, Task};
 use crate::error::{Error, Result};
 use crate::random::shuffle;
 

@@ -13,9 +13,9 @@ use rand_chacha::ChaCha8Rng;
 use super::design::Design;
 use super::matrix::Matrix;
 use super::metric::Metric;
-use super::predictor::{Fit, Task};
 use super::rank::kendall_tau;
 use super::split::Part;
+use super::task::{Fit, Task};
 use crate::error::{Error, Result};
 use crate::random::shuffle;
 

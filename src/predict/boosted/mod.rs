@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use self::bins::Bins;
 use self::tree::{Grower, Growth, HISTOGRAM, Slopes};
 use super::metric::Metric;
-use super::predictor::{Fit, Task};
 use super::split::Part;
+use super::task::{Fit, Task};
 use crate::random::shuffle;
 
 /// How long it goes on.
