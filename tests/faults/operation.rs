@@ -53,9 +53,12 @@ static TRAINED: LazyLock<Vec<Trained>> = LazyLock::new(|| {
     (0..MODELS).map(of_zoo).collect()
 });
 
-/// The rows of a run about `models`: one of `results`, one of `predictions` for each.
-fn found(models: &Range<usize>) -> (RecordBatch, RecordBatch) {
-    let run = format!("of {models:?}");
+/// The rows of a run about `models`: one of `results`, one of `predictions` for each. A run is
+/// of one store: where a simulation has several, its name says which.
+fn found(store: &Store, models: &Range<usize>) -> (RecordBatch, RecordBatch) {
+    let place = store.location().to_string();
+    let of = place.split_once(" of ").map_or("", |(_, store)| store);
+    let run = format!("{of} {models:?}");
     let rows = |schema: &TableSchema, ids: &[i64]| {
         let column = |data_type| -> ArrayRef {
             match data_type {
@@ -106,7 +109,7 @@ impl Operation {
                 source.copy_to(store, &snapshot, &|_| ()).await.map(drop)
             }
             Self::Record(models) => {
-                let (results, predictions) = found(models);
+                let (results, predictions) = found(store, models);
                 store.record("predict", &results, &predictions).await.map(drop)
             }
             Self::Vacuum(at_work) => {
