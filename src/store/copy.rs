@@ -190,7 +190,7 @@ impl Transfer<'_> {
     /// Whether `target` has none of the models. Then no file has to be looked into, but those
     /// of layouts and of results.
     fn is_whole(&self, target: &Snapshot) -> bool {
-        self.models(target).len() == self.snapshot.num_models()
+        !self.snapshot.models().any(|id| target.has_model(id))
     }
 
     /// The results of `target`, if those of this store go along. They are of runs on the store
