@@ -50,6 +50,7 @@ pub mod dataset;
 mod disk;
 pub mod error;
 pub mod features;
+mod memory;
 pub mod predict;
 mod random;
 pub mod scan;

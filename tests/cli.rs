@@ -308,7 +308,7 @@ fn wrong_input() {
     write("foreign/thesis.tex", "text");
     std::fs::create_dir_all(folder.path().join("newer")).unwrap();
     write("newer/zoolake.json", "{\"format\": 2}");
-    let commands: [&[&str]; 38] = [
+    let commands: [&[&str]; 40] = [
         &["sql", "SELECT 1"],
         &["sql", "-s", "missing", "SELECT 1"],
         &["sql", "-s", "notes.txt", "SELECT 1"],
@@ -321,6 +321,7 @@ fn wrong_input() {
         &["sql", "-s", "zoo", "SELECT max(tst_acc) FROM states"],
         &["sql", "-s", "zoo", "SELECT * FROM state"],
         &["sql", "-s", "zoo", "SELECT * FROM weights_resnet18"],
+        &["sql", "-s", "zoo", "SELECT * FROM norms_v1"],
         &["sql", "-s", "zoo", "SELECT vector_meen(weights) FROM weights"],
         &["sql", "-s", "zoo", "SELECT vector_mean(name) FROM models"],
         &["sql", "-s", "zoo", "SELECT avg(weights) FROM weights"],
@@ -330,6 +331,14 @@ fn wrong_input() {
         &["sql", "-s", "zoo", "SELECT 1; SELECT 2"],
         &["sql", "-s", "zoo", "--file", "missing.sql"],
         &["sql", "-s", "zoo", "-o", "result.xlsx", "SELECT 1"],
+        &[
+            "sql",
+            "-s",
+            "zoo",
+            "-o",
+            "result.csv",
+            "SELECT * FROM models m JOIN epochs e ON m.model_id = e.model_id",
+        ],
         &["train", "digits_demo", "-s", "foreign", "--dry-run"],
         &["query", "best_models"],
         &["query", "best_model", "-s", "zoo"],

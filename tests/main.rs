@@ -25,6 +25,7 @@ mod slt;
 mod store;
 mod training;
 mod vacuum;
+mod wide_rows;
 
 /// That of the program, since memory is measured here.
 #[global_allocator]

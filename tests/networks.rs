@@ -9,7 +9,7 @@ use zoolake::sql::Session;
 use zoolake::store::Store;
 use zoolake::zoo::{Model, Zoo};
 
-use crate::fixture::{new_place, small_spec, synthetic_of, synthetic_store, train};
+use crate::fixture::{new_place, small_spec, synthetic_of, train};
 
 /// A session over three models, each with its states before and after an epoch.
 async fn session() -> Session {
@@ -96,35 +96,6 @@ async fn only_chosen_models_are_asked() {
         let of_models = format!("SELECT * {all} WHERE model_id IN ({ids}) AND epoch = 2");
         assert_eq!(count(of_models).await.unwrap(), 2, "{set}");
     }
-}
-
-/// Joins and filters gather thousands of rows: of a large network more than memory holds.
-#[tokio::test]
-async fn nothing_gathers_weights_before_their_network_is_asked() {
-    let store = synthetic_store().await;
-    let session = session_over(&store).await;
-    let sql = "EXPLAIN SELECT * FROM activations_v1('cnn_s', 40) JOIN models USING (model_id)";
-    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
-    let plans = batches[0].column_by_name("plan").unwrap().as_string::<i32>();
-    let below: Vec<&str> = (plans.iter().flatten().last().unwrap().lines())
-        .skip_while(|line| !line.contains("network_activations("))
-        .collect();
-    let scan = below.iter().position(|line| line.contains("file_type=vectors")).unwrap();
-    assert!(below[scan].contains("predicate=lookup("), "{below:#?}");
-    assert!(below[..scan].iter().all(|step| step.contains("ProjectionExec")), "{below:#?}");
-}
-
-#[tokio::test]
-async fn what_a_lookup_finds() {
-    let session = session_over(&synthetic_store().await).await;
-    let sql = "SELECT lookup(key, [3, 1, NULL], ['c', 'a', 'n']) FROM (VALUES (1), (2), (NULL), (3)) AS t (key)";
-    let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
-    let found: Vec<_> =
-        batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>()).collect();
-    assert_eq!(found, [Some("a"), None, None, Some("c")]);
-    let uneven = session.sql("SELECT lookup(seed, [1], ['a', 'b']) FROM models").await.unwrap();
-    let error = uneven.collect().await.unwrap_err().to_string();
-    assert!(error.contains("lookup got 1 keys and 2 values"), "{error}");
 }
 
 #[tokio::test]

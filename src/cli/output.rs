@@ -1,5 +1,6 @@
 //! Result formats, and where results go.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -154,11 +155,24 @@ async fn write_rows(
         };
         return out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed);
     }
+    expect_names(&rows.schema())?;
     let mut writer = Writer::new(format, &rows.schema(), out, seekable).map_err(failed)?;
     while let Some(batch) = rows.next().await? {
         writer.write(&batch).map_err(failed)?;
     }
     writer.finish().map_err(failed)
+}
+
+/// Fails if two columns have the same name: what reads the result could not tell them apart.
+fn expect_names(schema: &SchemaRef) -> Result<()> {
+    let mut names = HashSet::new();
+    match schema.fields().iter().find(|field| !names.insert(field.name())) {
+        None => Ok(()),
+        Some(twice) => {
+            Err(Error::invalid(format!("several columns are called `{}`", twice.name()))
+                .with_hint("choose columns instead of `*`, join by `USING`, or rename with `AS`"))
+        }
+    }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -16,7 +16,6 @@ mod hsg_quintiles;
 mod hyper;
 mod images;
 mod learning_curve;
-mod lookup;
 mod margins;
 mod network;
 mod nfn_statnn;
@@ -97,11 +96,10 @@ pub fn register(session: &mut Session) {
 
 /// Lets queries of `session` run stored networks on the data sets in `folder`:
 /// `network_accuracy`, `network_logits`, `network_activations` and `network_margins`, and
-/// with them, and `lookup`, the sets `activations_v1` and `margins_v1`.
+/// with them the sets `activations_v1` and `margins_v1`.
 ///
 /// # Errors
 /// `Internal` if table `functions` cannot list them.
 pub fn register_networks(session: &mut Session, folder: &Path) -> Result<()> {
-    let networks = network::functions(folder.to_owned());
-    session.register_functions(networks.into_iter().chain([lookup::function()]))
+    session.register_functions(network::functions(folder.to_owned()))
 }

@@ -11,12 +11,6 @@ pub(super) const IMAGES: Parameter = Parameter { about: "a number of images", de
 /// Images whose logits are features.
 pub(super) const PROBES: usize = 32;
 
-/// What is to be known of the model of a row, and no join: see [`super::lookup`]. The scan
-/// does not read states of models that are not in `models`.
-const MODEL: &str = "lookup(model_id, (SELECT array_agg(model_id ORDER BY model_id) FROM models), \
-     (SELECT array_agg(named_struct('activation', activation, 'dataset', dataset) \
-     ORDER BY model_id) FROM models))";
-
 /// The frame of a set called `set`, whose `columns` (with the tensor that each is about)
 /// are the list that `function` yields; and with `probes` the logits of some images.
 pub(super) fn frame(
@@ -35,7 +29,7 @@ pub(super) fn frame(
     let columns = columns(arch);
     let ask = |function: &str, images: usize| {
         let arch = literal(arch.name());
-        format!("{function}(weights, {arch}, m['activation'], m['dataset'], 'train', {images})")
+        format!("{function}(weights, {arch}, activation, dataset, 'train', {images})")
     };
     let mut features = String::new();
     for (place, (column, _)) in columns.iter().enumerate() {
@@ -47,8 +41,8 @@ pub(super) fn frame(
         asked += &format!(", {} AS probes", ask("network_logits", PROBES));
     }
     let query = format!(
-        "SELECT model_id, epoch{features} FROM (SELECT model_id, epoch, {asked} FROM ( \
-         SELECT model_id, epoch, weights, {MODEL} AS m FROM vectors_{} WHERE {MODEL} IS NOT NULL))",
+        "SELECT model_id, epoch{features} FROM (SELECT model_id, epoch, {asked} \
+         FROM vectors_{} JOIN models USING (model_id))",
         arch.name()
     );
     let mut columns: Vec<Column> =

@@ -247,7 +247,7 @@ impl Experiment {
             plan.predictors.iter().map(bytes).sum()
         };
         let bytes = values + plans.iter().map(of_plan).fold(0.0, f64::max);
-        memory::expect(set, (count, columns), bytes as u64, memory::free())
+        memory::expect(set, (count, columns), bytes as u64, crate::memory::free())
     }
 
     fn task<'a>(&self, features: &'a Features, plan: &'a Plan<'a>) -> Task<'a> {

@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use crate::error::{Error, Kind, nearest};
 use crate::store::reason;
 
-/// Turns a failure of planning or execution into ours. `tables` are the names
-/// to suggest for an unknown table.
+/// Turns a failure of planning or execution into ours. `tables` are the names, and calls such
+/// as `norms_v1()`, to suggest for an unknown table.
 pub(super) fn explain(error: DataFusionError, tables: &[String]) -> Error {
     let position = error
         .diagnostic()

@@ -12,6 +12,7 @@ mod session;
 mod shared_statistics;
 mod table_function;
 mod views;
+mod wide_rows;
 
 pub(crate) use functions::{Function, arrays, list_of, udf};
 pub use functions::{all as functions, windows as window_functions};

@@ -12,18 +12,21 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use super::table_function::{self, Failure, TableFunction};
-use super::{diagnostic, functions, paths, shared_statistics, views};
+use super::{diagnostic, functions, paths, shared_statistics, views, wide_rows};
 use crate::error::{Error, Kind, Result, panicked};
-use crate::scan;
 use crate::store::{Snapshot, Store};
+use crate::{memory, scan};
 
 /// Answers SQL over one snapshot of a store. Later commits do not change its
 /// answers.
@@ -45,10 +48,24 @@ pub struct Rows {
 }
 
 impl Session {
-    /// A session over `snapshot` of `store`.
+    /// A session over `snapshot` of `store`, whose queries may take half of the memory that
+    /// is free now.
     pub async fn new(store: &Store, snapshot: &Snapshot) -> Result<Self> {
+        let half = memory::free().and_then(|free| usize::try_from(free / 2).ok());
+        Self::with_memory(store, snapshot, half.unwrap_or(usize::MAX)).await
+    }
+
+    /// A session whose queries sort, group and join in so many `bytes`: what is sorted or
+    /// grouped goes to temporary files beyond them, what cannot is refused. Scans, which
+    /// take some 100 MB for each core, and rows that the caller holds are not counted.
+    pub async fn with_memory(store: &Store, snapshot: &Snapshot, bytes: usize) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(bytes)))
+            .build_arc()
+            .map_err(|error| Error::internal("the query engine").with_source(error))?;
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config())
+            .with_runtime_env(runtime)
             .with_optimizer_rules(shared_statistics::rules())
             .with_physical_optimizer_rules(paths::rules())
             .build();
@@ -113,7 +130,11 @@ impl Session {
             if !values.is_empty() {
                 frame = frame.with_param_values(values.into_iter().collect::<HashMap<_, _>>())?;
             }
-            Ok(frame.execute_stream().await?)
+            let (mut state, plan) = frame.into_parts();
+            let plan = state.optimize(&plan)?;
+            wide_rows::fit(&mut state, &plan)?;
+            let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
+            Ok(execute_stream(plan, state.task_ctx())?)
         };
         match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(stream)) => Ok(Rows { stream, session: Some(self.clone()) }),
@@ -171,7 +192,9 @@ impl Session {
     /// looks which file is damaged: that takes time, and there is nothing better
     /// to do with it.
     async fn explain(&self, error: DataFusionError) -> Error {
-        self.name_damage(diagnostic::explain(error, &self.tables())).await
+        let calls = self.table_functions.iter().map(|function| format!("{}()", function.name()));
+        let known: Vec<String> = self.tables().into_iter().chain(calls).collect();
+        self.name_damage(diagnostic::explain(error, &known)).await
     }
 
     /// Damaged bytes make some readers panic, and so do bugs.

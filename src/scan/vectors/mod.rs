@@ -32,3 +32,4 @@ pub(super) use columns::Columns;
 pub(super) use file::Footer;
 pub(crate) use planned::VectorScan;
 pub(super) use source::VectorSource;
+pub(crate) use source::{BATCH_BYTES, row_bytes};

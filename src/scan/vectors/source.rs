@@ -27,7 +27,7 @@ use super::opener::Opener;
 
 /// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
 /// of weights would be 80 MB.
-const BATCH_BYTES: usize = 4 << 20;
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
 
 /// Bytes of batches that are on their way at a time, for each core.
 const BYTES_PER_CORE: usize = 64 << 20;
@@ -103,8 +103,8 @@ fn column_index(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
     expression.downcast_ref::<ColumnExpr>().map(ColumnExpr::index)
 }
 
-/// Bytes of a row.
-fn row_bytes(schema: &Schema) -> usize {
+/// Bytes of a row, as far as its columns have a size.
+pub(crate) fn row_bytes(schema: &Schema) -> usize {
     let of_column = |data_type: &DataType| match data_type {
         DataType::FixedSizeList(_, length) => {
             usize::try_from(*length).unwrap_or(0) * size_of::<f32>()
