@@ -12,7 +12,7 @@ reader four questions in turns, and prints the median milliseconds as Markdown.
     epoch   all tensors of the last epoch
     state   all tensors of one state
 
-Needs numpy, pyarrow, polars, duckdb, pylance, vortex-data and h5py.
+Needs numpy, pyarrow, polars, duckdb, pylance, vortex-data, h5py and torch.
 """
 
 import argparse
@@ -248,6 +248,37 @@ def own_format_readers(folder, table, last, state):
     })  # fmt: skip
 
 
+def torch_files(folder, table, last, state):
+    """A state dict in a file of its own for every state, as the zoos were published."""
+    import torch
+
+    path = lambda model, epoch: f"{folder}/torch/{model}/{epoch:06}.pt"
+    models, epochs = table["model_id"].to_pylist(), table["epoch"].to_pylist()
+    if not os.path.exists(f"{folder}/torch"):
+        for name in set(models):
+            os.makedirs(f"{folder}/torch/{name}")
+        names = table.column_names[2:]
+        columns = [table[name].combine_chunks().flatten().to_numpy() for name in names]
+        columns = [torch.from_numpy(values.reshape(len(table), -1).copy()) for values in columns]
+        for row, key in enumerate(zip(models, epochs)):
+            torch.save({name: values[row].clone() for name, values in zip(names, columns)}, path(*key))
+
+    def read(keys, names=None):
+        for key in keys:
+            states = torch.load(path(*key), weights_only=True)
+            for name in names or states:
+                states[name].numpy()
+        return len(keys)
+
+    of_last = [key for key in zip(models, epochs) if key[1] == last]
+    yield "torch files", Timed({
+        "scan": lambda: read(list(zip(models, epochs))),
+        "tensor": lambda: read(list(zip(models, epochs)), [TENSOR]),
+        "epoch": lambda: read(of_last),
+        "state": lambda: read([(state, last)]),
+    })  # fmt: skip
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("store")
@@ -278,6 +309,7 @@ def main():
         readers.append((f"DataFusion, {name}", Sql(bench, "datafusion", store, last, state)))
         readers += [(f"{peer}, {name}", reader) for peer, reader in parquet_readers(path(name), last, state)]
     readers += own_format_readers(arguments.folder, table, last, state)
+    readers += torch_files(arguments.folder, table, last, state)
     words = arguments.peers.split(",")
     readers = [reader for reader in readers if any(word in reader[0] for word in words)]
     del table

@@ -3,7 +3,7 @@
     cargo bench --no-run && python3 python/bench_training.py [--quick]
 
 Runs zoolake's kernel engine and PyTorch's eager mode in turns, on the same core, so
-that whatever else the machine does meets both. The networks, the loss, the optimiser
+that whatever else the machine does meets both; before that, on one core and on two. The networks, the loss, the optimiser
 and the loop are those of the published zoos: batch 10, a shuffled gather from a set in
 memory, loss and accuracy read after every step. Prints the median of each and the ratio
 as a Markdown table. PyTorch is needed for this script alone.
@@ -97,6 +97,24 @@ def zoolake(binary, engine, case, steps, *batch):
     return [float(seconds) for seconds in out.split()]
 
 
+def both_cores(binary, engine, case, steps, rounds):
+    """How many times the steps of one core two make, each with a model of its own, in turns."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+
+    def seconds(cores):
+        words = [binary, "--steps", engine, *map(str, case), str(steps), str(BATCH)]
+        run = lambda core: subprocess.Popen(
+            ["taskset", "-c", str(core), *words], stdout=subprocess.PIPE, text=True
+        )
+        return [float(process.communicate()[0]) for process in [run(core) for core in cores]]
+
+    ratios = []
+    for _ in range(rounds):
+        alone = [seconds([core])[0] for core in cores]
+        ratios.append(sum(1 / s for s in seconds(cores)) / statistics.mean(1 / s for s in alone))
+    return ratios
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer steps and rounds")
@@ -104,6 +122,11 @@ def main():
     options = parser.parse_args()
     rounds, scale = (3, 0.25) if options.quick else (7, 1)
     binary = executable()
+    if len(os.sched_getaffinity(0)) > 1:
+        steps = int(16000 * scale)
+        ratios = both_cores(binary, options.engine, ("cnn_s", "tanh", "adam", 0.0), steps, rounds)
+        median, low, high = statistics.median(ratios), min(ratios), max(ratios)
+        print(f"two cores make {median:.2f} times the steps of one ({low:.2f} to {high:.2f})\n")
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     cases = [("cnn_s", act, "adam", 0.0) for act in ACTIVATIONS]

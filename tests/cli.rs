@@ -441,6 +441,16 @@ fn devices_and_engines() {
     assert!(missing.contains("cannot use `cuda:4096`"), "{missing}");
     assert!(missing.ends_with("[exit 1]\n\n"), "{missing}");
     assert!(!folder.path().join("zoo").exists(), "no store without an engine");
+    let planned = run(&["--engine", "population", "--population", "2", "--dry-run"]);
+    assert!(planned.contains("missing models, 1 at a time"), "{planned}");
+    let none = run(&["--limit", "1", "--shard", "2/2"]);
+    assert!(none.contains("nothing to train: this part of zoo `zoo` has no models"), "{none}");
+    let residual = small_spec("zoo", 3).replace("cnn_s", "resnet18_c10");
+    std::fs::write(folder.path().join("residual.toml"), residual).unwrap();
+    let residual = ["train", "residual.toml", "-s", "zoo", "--engine", "kernel"];
+    let unknown = transcript(folder.path(), &residual);
+    assert!(unknown.contains("`kernel` cannot train architecture `resnet18_c10`"), "{unknown}");
+    assert!(!folder.path().join("zoo").exists(), "nor without models, nor if it cannot train them");
     let trained = run(&["--engine", "population", "--population", "2"]);
     assert!(trained.contains("in populations, 1 at a time"), "{trained}");
     assert!(trained.contains("trained and stored 3 of 3 models"), "{trained}");

@@ -263,6 +263,33 @@ fn sigterm_in_a_long_model_loses_an_epoch_at_most() {
     site.verify();
 }
 
+/// A pipe that nobody writes to keeps a process from reading its images to the end.
+#[cfg(target_os = "linux")]
+#[test]
+fn sigterm_before_training_is_an_interruption_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("train-images-idx3-ubyte");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for name in ["train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let _writer = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoolake"));
+    command.args(["train", "mnist_seed", "--store", "store", "--data", "."]);
+    let child = command.current_dir(&folder).stderr(Stdio::piped()).spawn().unwrap();
+    let opened = format!("/proc/{}/fd", child.id());
+    wait_until(|| {
+        let mut files = std::fs::read_dir(&opened).unwrap().flatten();
+        files.any(|file| std::fs::read_link(file.path()).is_ok_and(|place| place == pipe))
+    });
+    let kill = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", text(&output));
+    assert!(text(&output).contains("interrupted before all models were trained"));
+    assert!(!folder.path().join("store").exists());
+}
+
 #[test]
 fn two_processes_lose_and_duplicate_nothing() {
     let site = Site::new(5);

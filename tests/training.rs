@@ -7,8 +7,8 @@ use zoolake::Kind;
 use zoolake::arch::Arch;
 use zoolake::dataset::Dataset;
 use zoolake::train::{
-    CandleEngine, Engine, Network, Observer, Population, PopulationEngine, Runner, Status, Stop,
-    Together, Trained, fastest,
+    CandleEngine, Engine, Network, Observer, Population, PopulationEngine, Runner, Sink, Status,
+    Stop, Together, Trained, fastest,
 };
 use zoolake::zoo::{Hyper, Model, Zoo};
 
@@ -193,6 +193,44 @@ fn a_stop_keeps_finished_populations() {
     let (outcome, kept) = train_in_populations(&zoo, &engine_of_two(), &observer, &stop);
     assert_eq!(outcome.unwrap_err().kind(), Kind::Interrupted);
     assert_eq!(kept.len(), 2);
+}
+
+/// Counts models until the first tick.
+#[derive(Default)]
+struct BeforeTick {
+    models: usize,
+    ticked: bool,
+}
+
+impl Sink for BeforeTick {
+    fn accept(&mut self, _trained: Trained) {
+        self.models += usize::from(!self.ticked);
+    }
+
+    fn tick(&mut self) -> zoolake::Result<()> {
+        self.ticked |= self.models > 0;
+        Ok(())
+    }
+}
+
+/// A tick may be the last, when time is up.
+#[test]
+fn a_population_reaches_the_sink_before_the_next_tick() {
+    let zoo = Zoo::from_toml(&small_spec("whole", 3)).unwrap();
+    let dataset = zoolake::dataset::load(zoo.dataset(), zoo.arch().input(), None).unwrap();
+    let (engine, stop) = (PopulationEngine::cpu(), Stop::default());
+    let runner = Runner {
+        engine: &engine,
+        arch: zoo.arch(),
+        dataset: &dataset,
+        jobs: NonZero::<usize>::MIN,
+        workplace: None,
+        observer: &Blind,
+        stop: &stop,
+    };
+    let mut sink = BeforeTick::default();
+    runner.run(&zoo.models(), &mut sink).unwrap();
+    assert_eq!(sink.models, 3);
 }
 
 /// Fails in the worst way for one population.

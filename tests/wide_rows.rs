@@ -49,9 +49,9 @@ async fn no_operator_gathers_more_than_megabytes() {
 
 #[tokio::test]
 async fn what_is_sorted_need_not_fit_into_memory() {
-    let store = store(5).await;
+    let store = store(10).await;
     let snapshot = store.snapshot().await.unwrap();
-    let session = Session::with_memory(&store, &snapshot, 30_000_000).await.unwrap();
+    let session = Session::with_memory(&store, &snapshot, 64 << 20).await.unwrap();
     let sql = "SELECT * FROM vectors_cnn_s ORDER BY epoch, model_id";
     let mut sorted = session.sql(sql).await.unwrap();
     let (mut before, mut count) = ((-1, i64::MIN), 0);
@@ -65,12 +65,12 @@ async fn what_is_sorted_need_not_fit_into_memory() {
             let vector = vectors.value(row);
             let vector = vector.as_primitive::<Float32Type>().values();
             let model = vector[1024] / (key.0 + 1) as f32;
-            assert!((1.0..=5.0).contains(&model) && model.fract() == 0.0);
+            assert!((1.0..=10.0).contains(&model) && model.fract() == 0.0);
             assert_eq!(vector[2048], 2.0 * vector[1024]);
             (before, count) = (key, count + 1);
         }
     }
-    assert_eq!(count, 5 * EPOCHS);
+    assert_eq!(count, 10 * EPOCHS, "100 MB");
 }
 
 #[tokio::test]

@@ -3,8 +3,7 @@
 use std::num::NonZero;
 
 use crate::dataset::Info;
-use crate::error::Result;
-use crate::train::{Calibration, Engine};
+use crate::train::{self, Engine};
 use crate::zoo::{Model, Zoo};
 
 /// What the program takes without any model: runtime, buffers, tables of the log.
@@ -14,33 +13,29 @@ const PROGRAM_BYTES: u64 = 64 << 20;
 /// file of this size is large enough.
 pub(super) const COMMIT_BYTES: usize = 64 << 20;
 
-/// Seconds to train `models` of `zoo` on the images of `info`, `jobs` at a time.
-pub(super) fn seconds(
-    calibration: &mut Calibration,
-    engine: &dyn Engine,
+/// Bytes of memory at the peak of a run of `models`, about, `jobs` at a time, if models of
+/// `on_disk` bytes in all their states keep these on disk.
+pub(super) fn memory(
     zoo: &Zoo,
     info: &Info,
+    engine: &dyn Engine,
     models: &[Model],
     jobs: NonZero<usize>,
-) -> Result<f64> {
-    let seconds = calibration.seconds(engine, zoo.arch(), models, info.sizes)?;
-    // At the end some jobs have nothing to do.
-    let rounds = models.len().div_ceil(jobs.get());
-    Ok(seconds * rounds as f64 / models.len().max(1) as f64)
-}
-
-/// Bytes of memory at the peak of a run, about, if models of `on_disk` bytes in
-/// all their states keep these on disk. What passes through the layers is not
-/// counted: it is small for the networks that train many at a time.
-pub(super) fn memory(zoo: &Zoo, info: &Info, jobs: NonZero<usize>, on_disk: Option<usize>) -> u64 {
+    on_disk: Option<usize>,
+) -> u64 {
     let pixels: usize = zoo.arch().input().iter().product();
     let images = info.sizes.iter().sum::<usize>() * pixels * size_of::<f32>();
     let state = zoo.arch().layout().size() * size_of::<f32>();
-    // Weights, gradients, and at most two moments.
-    let network = 4 * state;
+    let batch = models.iter().map(|model| model.hyper.batch_size).max().unwrap_or(0);
+    // Weights, gradients, and at most two moments; and what passes through the layers.
+    let network = 4 * state + train::activation_bytes(zoo.arch(), batch);
+    let together = train::members(engine, zoo.arch(), models);
     let states = (zoo.epochs() + 1) * state;
-    // One model in training, and up to two that wait: see `Runner`.
-    let models = if on_disk.is_some_and(|least| states >= least) { 0 } else { 3 * states };
+    // Those in training, and as many that wait twice: see `Runner`.
+    let kept = match on_disk.is_some_and(|least| states >= least) {
+        true => 0,
+        false => 3 * together * states,
+    };
     // What waits for its commit, and what it is encoded into.
-    PROGRAM_BYTES + (images + jobs.get() * (network + models) + 2 * COMMIT_BYTES) as u64
+    PROGRAM_BYTES + (images + jobs.get() * (together * network + kept) + 2 * COMMIT_BYTES) as u64
 }

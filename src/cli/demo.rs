@@ -2,12 +2,13 @@
 
 use clap::Args;
 
+use super::ending::Ending;
 use super::env_vars;
 use super::output::Output;
 use super::place::Cloud;
 use super::progress::note;
 use super::stdout::print;
-use super::train::{Effort, load, train};
+use super::train::{Effort, Training, load};
 use crate::dataset;
 use crate::error::Result;
 use crate::sql::{NamedQuery, Session};
@@ -36,11 +37,23 @@ const ZOO: &str = "digits_demo";
 
 impl Demo {
     pub(super) async fn run(self) -> Result<()> {
+        let ending = Ending::watch(self.effort.time_limit);
         let zoo = load(ZOO)?;
         let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), None)?;
         let store = self.cloud.open_or_create(&self.store, WeightEncoding::default()).await?;
         let engine = fastest(zoo.arch());
-        train(&zoo, &zoo.models(), &store, None, &dataset, engine.as_ref(), &self.effort).await?;
+        Training {
+            zoo: &zoo,
+            models: &zoo.models(),
+            dataset: &dataset,
+            engine: engine.as_ref(),
+            store: &store,
+            workplace: None,
+            effort: &self.effort,
+            ending,
+        }
+        .run()
+        .await?;
         let session = Session::new(&store, &store.snapshot().await?).await?;
         for (title, query) in [
             (

@@ -86,6 +86,7 @@ impl Hardware {
             }
             (EngineName::Auto, Device::Cpu) => return Ok(fastest(arch)),
             (EngineName::Kernel, Device::Cpu) => {
+                KernelEngine::expect(arch)?;
                 return Ok(Box::new(KernelEngine::new(Isa::best())));
             }
             (EngineName::Candle, Device::Cpu) => return Ok(Box::new(CandleEngine::cpu())),

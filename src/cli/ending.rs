@@ -1,12 +1,12 @@
 //! When a run ends before its work does, and how long it then waits.
 
 use std::str::FromStr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::progress::Progress;
-use super::{duration, signal};
-use crate::error::{Error, Result};
+use super::{duration, report, signal};
+use crate::error::{Error, Kind, Result};
 use crate::train::Stop;
 
 /// After a signal, epochs that are running may take this long to end. Then the
@@ -51,38 +51,86 @@ impl TimeLimit {
 
 /// The early end of a run: a request to stop, and the moment after which nothing
 /// is waited for.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Ending {
-    /// Ends training at the end of the running epochs.
+    /// Ends training before the next batches.
     pub(super) stop: Stop,
+    phase: Arc<Mutex<Phase>>,
     give_up_at: Arc<OnceLock<Instant>>,
 }
 
+/// How far a run is.
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Preparing,
+    /// There is something to keep.
+    Training(Progress),
+    Over,
+}
+
 impl Ending {
-    /// Turns Ctrl-C, SIGTERM or a time limit into a request to stop; a signal
-    /// after that ends the process at once.
-    pub(super) async fn watch(self, limit: Option<TimeLimit>, progress: Progress) {
-        let give_up_at = tokio::select! {
-            () = signal::stopped() => {
-                progress.note("stopping: what is finished is being kept; once more stops at once");
-                Instant::now() + PATIENCE
-            }
-            limit = expiry(limit) => {
-                progress.note("stopping at the time limit: what is finished is being kept");
-                limit.give_up_at()
-            }
-        };
-        // Set once: this is the only place that does.
-        let _ = self.give_up_at.set(give_up_at);
-        self.stop.request();
-        signal::stopped().await;
-        signal::quit();
+    /// Watches for Ctrl-C, SIGTERM and the time limit from now on. In training they become a
+    /// request to stop, and before it the end of the process, as does a signal after it or
+    /// after the request.
+    pub(super) fn watch(limit: Option<TimeLimit>) -> Self {
+        let ending = Self::default();
+        tokio::spawn(ending.clone().end(signal::stopped(), limit));
+        ending
+    }
+
+    /// Training begins.
+    pub(super) fn begin(&self, progress: Progress) {
+        *self.phase() = Phase::Training(progress);
+    }
+
+    /// Training has ended, and what it made is kept.
+    pub(super) fn conclude(&self) {
+        *self.phase() = Phase::Over;
     }
 
     /// Whether what is still running has had its time.
     pub(super) fn is_overdue(&self) -> bool {
         self.give_up_at.get().is_some_and(|at| Instant::now() >= *at)
     }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn end(self, signalled: impl Future<Output = ()>, limit: Option<TimeLimit>) {
+        let in_time = tokio::select! {
+            () = signalled => None,
+            limit = expiry(limit) => Some(limit),
+        };
+        let give_up_at = in_time.map_or_else(|| Instant::now() + PATIENCE, TimeLimit::give_up_at);
+        match (&*self.phase(), in_time) {
+            (Phase::Training(progress), None) => {
+                progress.note("stopping: what is finished is being kept; once more stops at once")
+            }
+            (Phase::Training(progress), Some(_)) => {
+                progress.note("stopping at the time limit: what is finished is being kept");
+            }
+            (Phase::Preparing, _) => {
+                report(&interrupted());
+                signal::quit();
+            }
+            (Phase::Over, None) => signal::quit(),
+            // What follows training has no limit.
+            (Phase::Over, Some(_)) => {}
+        }
+        // Set once: this is the only place that does.
+        let _ = self.give_up_at.set(give_up_at);
+        self.stop.request();
+        signal::stopped().await;
+        signal::quit();
+    }
+}
+
+/// What is said of a run that ended early.
+pub(super) fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted before all models were trained")
+        .with_hint("run the same command again to go on")
 }
 
 /// Returns when the limit wants training to stop; never if there is none.

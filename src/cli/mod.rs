@@ -32,6 +32,7 @@ mod shard;
 mod signal;
 mod sql;
 mod stdout;
+mod store_sink;
 mod study;
 mod train;
 mod vacuum;

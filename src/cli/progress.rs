@@ -188,7 +188,8 @@ impl Progress {
             elapsed_s,
             models_per_s: per_s(epochs_trained as f64 / *epochs_per_model as f64),
             steps_per_s: per_s(steps_trained as f64),
-            eta_s: (epochs_trained > 0).then(|| to_go * elapsed_s / epochs_trained as f64),
+            eta_s: (epochs_trained > 0 || to_go == 0.0)
+                .then(|| to_go * elapsed_s / epochs_trained.max(1) as f64),
         }
     }
 }
@@ -216,6 +217,7 @@ impl Observer for Progress {
 
     fn resumed(&self, model: &Model, epoch: usize) {
         self.0.epochs_resumed.fetch_add(epoch as u64, Ordering::Relaxed);
+        self.0.models_trained.fetch_add(u64::from(epoch == model.hyper.epochs), Ordering::Relaxed);
         self.0.bar.inc(epoch as u64);
         self.0.bar.reset_eta();
         self.show_bar();

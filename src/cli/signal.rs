@@ -1,22 +1,25 @@
 //! Ctrl-C and SIGTERM.
 
-/// Returns when the process is told to stop, in either way. From the first call
-/// on a signal no longer ends the process by itself.
+/// Waits until the process is told to stop, in either way. From this call on a signal no
+/// longer ends the process by itself.
 #[cfg(unix)]
-pub(super) async fn stopped() {
+pub(super) fn stopped() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async {
+        match signals {
+            [Ok(mut terminated), Ok(mut interrupted)] => {
+                tokio::select! {
+                    _ = terminated.recv() => {}
+                    _ = interrupted.recv() => {}
+                }
             }
+            _ => drop(tokio::signal::ctrl_c().await),
         }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
     }
 }
 
-/// Returns when the process is told to stop.
+/// Waits until the process is told to stop.
 #[cfg(not(unix))]
 pub(super) async fn stopped() {
     drop(tokio::signal::ctrl_c().await);

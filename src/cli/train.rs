@@ -2,26 +2,25 @@
 
 use std::num::NonZero;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpoint;
-use super::demand::{self, COMMIT_BYTES};
+use super::demand;
 use super::device::Hardware;
 use super::display::{bytes, thousands};
-use super::ending::{Ending, TimeLimit};
+use super::ending::{Ending, TimeLimit, interrupted};
 use super::place::{Cloud, DataFolder};
 use super::progress::{Progress, ProgressFormat, note};
 use super::shard::ShardArgument;
+use super::store_sink::StoreSink;
 use super::weights::Weights;
-use super::{duration, env_vars, report, signal, stdout::print};
+use super::{duration, env_vars, stdout::print};
 use crate::dataset::{self, Dataset, Info};
 use crate::error::{Error, Kind, Result, nearest};
-use crate::store::{Snapshot, Store, WeightEncoding, Writer};
-use crate::train::{Calibration, Engine, Runner, Sink, Status, Trained, Workplace};
+use crate::store::{Snapshot, Store, WeightEncoding};
+use crate::train::{Calibration, Engine, Runner, Workplace};
 use crate::zoo::{Model, Zoo, published};
 
 /// Train a zoo into a store
@@ -91,7 +90,7 @@ pub(super) struct Effort {
     /// as after SIGTERM. Training is asked to stop when a tenth of the time is left, or a minute if
     /// that is less
     #[arg(long, value_name = "DURATION")]
-    time_limit: Option<TimeLimit>,
+    pub(super) time_limit: Option<TimeLimit>,
 
     /// How to show progress, on standard error
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "auto")]
@@ -112,8 +111,7 @@ impl Effort {
 impl Train {
     pub(super) async fn run(self) -> Result<()> {
         let zoo = load(&self.spec)?;
-        let mut models = zoo.models();
-        models.truncate(self.limit.map_or(usize::MAX, NonZero::get));
+        let mut models = zoo.first_models(self.limit.map_or(usize::MAX, NonZero::get));
         if let Some(shard) = self.shard {
             models = shard.resolve()?.of(models);
         }
@@ -123,15 +121,33 @@ impl Train {
         if self.dry_run {
             return self.explain(&zoo, &models, &info).await;
         }
+        if models.is_empty() {
+            note(&format!("nothing to train: this part of zoo `{}` has no models", zoo.name()));
+            return Ok(());
+        }
+        let ending = Ending::watch(self.effort.time_limit);
         let engine = self.hardware.engine(zoo.arch())?;
-        let dataset = dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))?;
+        // Reading images is computation, too.
+        let dataset = tokio::task::block_in_place(|| {
+            dataset::load(zoo.dataset(), zoo.arch().input(), Some(&self.data.dir))
+        })?;
         let store = self
             .weights
             .open_or_create(&self.cloud, &self.store, WeightEncoding::default())
             .await?;
         let workplace = self.checkpoint.workplace(&store);
-        let (workplace, engine) = (workplace.as_ref(), engine.as_ref());
-        train(&zoo, &models, &store, workplace, &dataset, engine, &self.effort).await
+        Training {
+            zoo: &zoo,
+            models: &models,
+            dataset: &dataset,
+            engine: engine.as_ref(),
+            store: &store,
+            workplace: workplace.as_ref(),
+            effort: &self.effort,
+            ending,
+        }
+        .run()
+        .await
     }
 
     /// What a run would do, on stdout.
@@ -147,8 +163,10 @@ impl Train {
         let layout = zoo.arch().layout();
         let states = zoo.epochs() as u64 + 1;
         let seconds = tokio::task::block_in_place(|| {
-            demand::seconds(&mut Calibration::default(), engine, zoo, info, &to_train, jobs)
+            Calibration::default().seconds(engine, zoo.arch(), &to_train, info.sizes, jobs)
         })?;
+        let at_least = self.checkpoint.at_least();
+        let memory = demand::memory(zoo, info, engine, &to_train, jobs, at_least);
         let text = format!(
             "zoo         {}\n\
              data set    {}: {}\n\
@@ -173,7 +191,7 @@ impl Train {
             thousands(layout.num_params() as u64),
             bytes(missing * states * layout.size() as u64 * 4),
             duration::show(seconds),
-            bytes(demand::memory(zoo, info, jobs, self.checkpoint.at_least())),
+            bytes(memory),
             self.store,
         );
         print(&text)
@@ -206,182 +224,72 @@ fn missing(models: &[Model], snapshot: &Snapshot) -> Vec<Model> {
     models.iter().filter(|model| !snapshot.has_model(model.id)).cloned().collect()
 }
 
-/// Trains what `store` lacks of `models`, until done or interrupted.
-pub(super) async fn train(
-    zoo: &Zoo,
-    models: &[Model],
-    store: &Store,
-    workplace: Option<&Workplace>,
-    dataset: &Dataset,
-    engine: &dyn Engine,
-    effort: &Effort,
-) -> Result<()> {
-    let writer = store.writer().await?;
-    if let Some(workplace) = workplace {
-        workplace.tidy(|id| writer.snapshot().has_model(id));
-    }
-    let missing = missing(models, writer.snapshot());
-    if missing.is_empty() {
+/// A run: what is trained, on what, how, and where it is kept.
+pub(super) struct Training<'a> {
+    pub(super) zoo: &'a Zoo,
+    pub(super) models: &'a [Model],
+    pub(super) dataset: &'a Dataset,
+    pub(super) engine: &'a dyn Engine,
+    pub(super) store: &'a Store,
+    pub(super) workplace: Option<&'a Workplace>,
+    pub(super) effort: &'a Effort,
+    pub(super) ending: Ending,
+}
+
+impl Training<'_> {
+    /// Trains what the store lacks of the models, until done or interrupted.
+    pub(super) async fn run(self) -> Result<()> {
+        let Self { zoo, models, dataset, engine, store, workplace, effort, ending } = self;
+        let writer = store.writer().await?;
+        if let Some(workplace) = workplace {
+            workplace.tidy(|id| writer.snapshot().has_model(id));
+        }
+        let missing = missing(models, writer.snapshot());
+        if missing.is_empty() {
+            note(&format!(
+                "nothing to train: `{}` has all {} models of zoo `{}` that were asked for",
+                store.location(),
+                thousands(models.len() as u64),
+                zoo.name()
+            ));
+            return Ok(());
+        }
+        let populations = if engine.together().is_some() { " in populations" } else { "" };
+        let jobs = effort.jobs(engine, missing.len());
         note(&format!(
-            "nothing to train: `{}` has all {} models of zoo `{}` that were asked for",
-            store.location(),
+            "training {} of {} models of zoo `{}` into `{}`{populations}, {jobs} at a time",
+            thousands(missing.len() as u64),
             thousands(models.len() as u64),
-            zoo.name()
+            zoo.name(),
+            store.location()
         ));
-        return Ok(());
-    }
-    let populations = if engine.together().is_some() { " in populations" } else { "" };
-    let jobs = effort.jobs(engine, missing.len());
-    note(&format!(
-        "training {} of {} models of zoo `{}` into `{}`{populations}, {jobs} at a time",
-        thousands(missing.len() as u64),
-        thousands(models.len() as u64),
-        zoo.name(),
-        store.location()
-    ));
-    let progress = Progress::new(effort.progress, zoo, missing.len(), dataset.train.len());
-    let ending = Ending::default();
-    let watches = [
-        tokio::spawn(ending.clone().watch(effort.time_limit, progress.clone())),
-        tokio::spawn(progress.clone().report()),
-    ];
-    let (arch, observer, stop) = (zoo.arch(), &progress, &ending.stop);
-    let runner = Runner { engine, arch, dataset, jobs, workplace, observer, stop };
-    // Training is computation: it must not hold up the runtime.
-    let outcome = tokio::task::block_in_place(|| {
+        let progress = Progress::new(effort.progress, zoo, missing.len(), dataset.train.len());
+        ending.begin(progress.clone());
+        let reports = tokio::spawn(progress.clone().report());
+        let (arch, observer, stop) = (zoo.arch(), &progress, &ending.stop);
+        let runner = Runner { engine, arch, dataset, jobs, workplace, observer, stop };
         let commit_after = Duration::from_secs(effort.commit_after);
         let mut sink =
             StoreSink::new(writer, commit_after, missing.len(), progress.clone(), ending.clone());
-        let trained = runner.run(&missing, &mut sink);
-        // What was finished is kept, whatever ended the run; if it cannot be,
-        // that is the news.
-        let kept = sink.commit();
-        sink.conclude();
-        kept.and(trained)
-    });
-    watches.iter().for_each(JoinHandle::abort);
-    // The handlers stay; what follows training has nothing to finish.
-    tokio::spawn(async {
-        signal::stopped().await;
-        signal::quit();
-    });
-    outcome.map_err(|error| match error.kind() {
-        Kind::Interrupted => interrupted(),
-        _ => error,
-    })
+        // Training is computation: it must not hold up the runtime.
+        let outcome = tokio::task::block_in_place(|| {
+            let trained = runner.run(&missing, &mut sink);
+            // What was finished is kept, whatever ended the run; if it cannot be,
+            // that is the news.
+            let kept = sink.commit();
+            sink.conclude();
+            kept.and(trained)
+        });
+        reports.abort();
+        ending.conclude();
+        outcome.map_err(|error| match error.kind() {
+            Kind::Interrupted => interrupted(),
+            _ => error,
+        })
+    }
 }
 
 /// Models in training at the same time, if nothing else is said.
 pub(super) fn cores() -> NonZero<usize> {
     std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
-}
-
-fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "interrupted before all models were trained")
-        .with_hint("run the same command again to go on")
-}
-
-/// Collects finished models and commits them in batches.
-struct StoreSink {
-    writer: Writer,
-    waiting: Vec<Trained>,
-    waiting_bytes: usize,
-    since: Instant,
-    commit_after: Duration,
-    counts: Counts,
-    /// Models to train in this run.
-    wanted: usize,
-    progress: Progress,
-    ending: Ending,
-}
-
-/// What became of the models of a run.
-#[derive(Default)]
-struct Counts {
-    added: usize,
-    already_there: usize,
-    diverged: usize,
-}
-
-impl StoreSink {
-    fn new(
-        writer: Writer,
-        commit_after: Duration,
-        wanted: usize,
-        progress: Progress,
-        ending: Ending,
-    ) -> Self {
-        Self {
-            writer,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
-            since: Instant::now(),
-            commit_after,
-            counts: Counts::default(),
-            wanted,
-            progress,
-            ending,
-        }
-    }
-
-    /// Says what became of the run.
-    fn conclude(&self) {
-        let took = self.progress.finish();
-        note(&self.counts.summary(self.wanted, took));
-    }
-
-    fn commit(&mut self) -> Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let commit = Handle::current().block_on(self.writer.commit(&self.waiting, "train"))?;
-        self.counts.added += commit.added;
-        self.counts.already_there += commit.already_there;
-        self.waiting.drain(..).for_each(Trained::discard);
-        self.waiting_bytes = 0;
-        Ok(())
-    }
-}
-
-impl Sink for StoreSink {
-    fn accept(&mut self, trained: Trained) {
-        if self.waiting.is_empty() {
-            self.since = Instant::now();
-        }
-        self.counts.diverged += usize::from(trained.status() == Status::Diverged);
-        self.waiting_bytes += trained.weight_bytes();
-        self.waiting.push(trained);
-    }
-
-    fn tick(&mut self) -> Result<()> {
-        if self.ending.is_overdue() {
-            // Threads in the middle of a long epoch end with the process only.
-            self.commit()?;
-            self.conclude();
-            report(&interrupted());
-            signal::quit();
-        }
-        if self.waiting_bytes >= COMMIT_BYTES || self.since.elapsed() >= self.commit_after {
-            self.commit()?;
-        }
-        Ok(())
-    }
-}
-
-impl Counts {
-    fn summary(&self, missing: usize, took: Duration) -> String {
-        let mut text = format!(
-            "trained and stored {} of {} models in {:.1} s",
-            thousands(self.added as u64),
-            thousands(missing as u64),
-            took.as_secs_f64()
-        );
-        if self.diverged > 0 {
-            text += &format!("; {} diverged", thousands(self.diverged as u64));
-        }
-        if self.already_there > 0 {
-            text += &format!("; {} stored by another writer", thousands(self.already_there as u64));
-        }
-        text
-    }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use clap::Args;
 
-use super::demand;
 use super::output::Output;
 use super::train::cores;
 use crate::dataset;
@@ -78,7 +77,7 @@ fn hours(zoos: &[Zoo], jobs: NonZero<usize>) -> Result<Vec<f64>> {
         let (engine, info) = (fastest(zoo.arch()), dataset::info(zoo.dataset(), None)?);
         let models = zoo.models();
         let seconds =
-            demand::seconds(&mut calibration, engine.as_ref(), zoo, &info, &models, jobs)?;
+            calibration.seconds(engine.as_ref(), zoo.arch(), &models, info.sizes, jobs)?;
         Ok(seconds / 3600.0)
     };
     zoos.iter().map(hours).collect()

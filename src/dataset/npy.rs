@@ -6,10 +6,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::packed::{FETCH_AGAIN, Source, truncated};
+use super::packed::{Source, truncated};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// What to do about a damaged array.
+const WRITE_AGAIN: &str = "write it with `numpy.save`";
 
 /// An array in C order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +72,7 @@ fn read(path: &Path) -> Result<(Vec<usize>, String, Vec<u8>)> {
     let mut source = Source::open(path)?;
     let name = source.name().to_owned();
     let not_ours = |what: &str| {
-        Error::corrupt(format!("`{name}`: not a `.npy` file: {what}"))
-            .with_hint("write it with `numpy.save`")
+        Error::corrupt(format!("`{name}`: not a `.npy` file: {what}")).with_hint(WRITE_AGAIN)
     };
     let start = source.up_to(8)?;
     if start.get(..6) != Some(MAGIC) {
@@ -93,12 +95,13 @@ fn read(path: &Path) -> Result<(Vec<usize>, String, Vec<u8>)> {
     let before = 8 + len_bytes + len;
     let values = source.up_to(values_len)?;
     if (values.len() as u64) < values_len {
-        return Err(truncated(&name, before + values_len, before + values.len() as u64));
+        return Err(truncated(&name, before + values_len, before + values.len() as u64)
+            .with_hint(WRITE_AGAIN));
     }
     match source.trailing()? {
         0 => Ok((shape, kind, values)),
         trailing => Err(Error::corrupt(format!("`{name}`: `{trailing}` bytes after the array"))
-            .with_hint(FETCH_AGAIN)),
+            .with_hint(WRITE_AGAIN)),
     }
 }
 

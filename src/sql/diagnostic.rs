@@ -150,7 +150,10 @@ fn other_table(name: &str, tables: &[String]) -> String {
     let names: Vec<&str> = tables.iter().map(String::as_str).collect();
     match nearest(name, &names) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the tables are {}", names.join(", ")),
+        None => {
+            let tables: Vec<&str> = names.into_iter().filter(|name| !name.ends_with(')')).collect();
+            format!("the tables are {}", tables.join(", "))
+        }
     }
 }
 

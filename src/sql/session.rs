@@ -28,6 +28,10 @@ use crate::error::{Error, Kind, Result, panicked};
 use crate::store::{Snapshot, Store};
 use crate::{memory, scan};
 
+/// Memory that a partition needs to sort: what waits, what is sorted of it, and DataFusion's
+/// reserve for merging.
+const PARTITION_BYTES: usize = 64 << 20;
+
 /// Answers SQL over one snapshot of a store. Later commits do not change its
 /// answers.
 #[derive(Clone)]
@@ -64,7 +68,7 @@ impl Session {
             .build_arc()
             .map_err(|error| Error::internal("the query engine").with_source(error))?;
         let state = SessionStateBuilder::new_with_default_features()
-            .with_config(config())
+            .with_config(config(bytes))
             .with_runtime_env(runtime)
             .with_optimizer_rules(shared_statistics::rules())
             .with_physical_optimizer_rules(paths::rules())
@@ -261,10 +265,12 @@ impl From<RecordBatch> for Rows {
     }
 }
 
-pub(super) fn config() -> SessionConfig {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+/// The settings of a session whose queries have so many `bytes` of memory.
+pub(super) fn config(bytes: usize) -> SessionConfig {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let partitions = (bytes / PARTITION_BYTES).clamp(1, cores);
     let mut config =
-        SessionConfig::new().with_information_schema(true).with_target_partitions(threads);
+        SessionConfig::new().with_information_schema(true).with_target_partitions(partitions);
     let options = config.options_mut();
     // Positions in error messages.
     options.sql_parser.collect_spans = true;

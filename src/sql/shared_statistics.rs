@@ -129,7 +129,8 @@ mod tests {
 
     /// A table `t` with vectors, of which some have a NaN, are empty or NULL.
     async fn context(with_rule: bool) -> SessionContext {
-        let mut state = SessionStateBuilder::new_with_default_features().with_config(config());
+        let mut state =
+            SessionStateBuilder::new_with_default_features().with_config(config(usize::MAX));
         if with_rule {
             state = state.with_optimizer_rules(rules());
         }

@@ -1,20 +1,25 @@
 //! What training costs on this machine, measured.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::time::{Duration, Instant};
 
-use super::engine::{Engine, Network};
+use super::engine::{Engine, Network, Population};
 use super::init::initial_weights;
-use super::kernel::FlushToZero;
 use super::stream::{Draws, Purpose, Stream};
+use super::together::groups;
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::zoo::{Activation, Hyper, Model, Optimizer};
 
 /// A measurement of less than this is repeated with twice the images, so that
 /// the clock and the first access to memory do not count.
 const LONG_ENOUGH: Duration = Duration::from_millis(5);
+
+/// A measurement that takes longer than this is made once: what else the machine does hardly
+/// counts then.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Images to begin a measurement with: of a large network they take longer than
 /// that already.
@@ -29,9 +34,11 @@ struct Work {
     optimizer: Optimizer,
     dropout: bool,
     batch_size: usize,
+    /// Networks that train together.
+    members: usize,
 }
 
-/// Seconds per image on one thread.
+/// Seconds that an image takes with one thread, or one population, for each network.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     training: f64,
@@ -47,82 +54,123 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Seconds that one thread with `engine` takes to train `models` of `arch` on
-    /// so many training, validation and test images.
+    /// Seconds that it takes to train `models` of `arch` with `engine` on so many training,
+    /// validation and test images, `jobs` threads or populations at a time.
     pub fn seconds(
         &mut self,
         engine: &dyn Engine,
         arch: &Arch,
         models: &[Model],
         [train, val, test]: [usize; 3],
+        jobs: NonZero<usize>,
     ) -> Result<f64> {
-        let mut seconds = 0.0;
-        for Model { hyper, .. } in models {
-            let cost = self.cost(engine, arch, hyper)?;
+        let mut ends = vec![0.0_f64; jobs.get()];
+        for group in groups(engine, arch, models) {
+            let Some(Model { hyper, .. }) = group.first() else { continue };
+            let cost = self.cost(engine, arch, &group)?;
             let epochs = hyper.epochs as f64;
             // Epoch 0 evaluates the training images too.
             let evaluated = train as f64 + (epochs + 1.0) * (val + test) as f64;
-            seconds += epochs * train as f64 * cost.training + evaluated * cost.evaluation;
+            let seconds = epochs * train as f64 * cost.training + evaluated * cost.evaluation;
+            if let Some(free) = ends.iter_mut().min_by(|a, b| f64::total_cmp(a, b)) {
+                *free += seconds * group.len() as f64;
+            }
         }
-        Ok(seconds)
+        Ok(ends.into_iter().fold(0.0, f64::max))
     }
 
-    fn cost(&mut self, engine: &dyn Engine, arch: &Arch, hyper: &Hyper) -> Result<Cost> {
+    fn cost(&mut self, engine: &dyn Engine, arch: &Arch, group: &[&Model]) -> Result<Cost> {
+        let hypers: Vec<&Hyper> = group.iter().map(|model| &model.hyper).collect();
         let work = Work {
             engine: engine.name(),
             arch: arch.name(),
-            activation: hyper.activation,
-            optimizer: hyper.optimizer,
-            dropout: hyper.dropout > 0.0,
-            batch_size: hyper.batch_size,
+            activation: hypers[0].activation,
+            optimizer: hypers[0].optimizer,
+            dropout: hypers[0].dropout > 0.0,
+            batch_size: hypers[0].batch_size,
+            members: hypers.len(),
         };
         if let Some(cost) = self.measured.get(&work) {
             return Ok(*cost);
         }
-        // As in training.
-        let _tiny_is_zero = FlushToZero::on();
         let dataset = random_images(arch);
-        let weights = initial_weights(arch.layout(), hyper);
-        let mut network = engine.network(arch, hyper, &dataset, &weights)?;
+        let mut networks = Networks::new(engine, arch, hypers, &dataset)?;
+        let members = work.members as f64;
         let cost = Cost {
-            training: training(network.as_mut(), hyper)?,
-            evaluation: evaluation(network.as_ref(), &dataset.test)?,
+            training: networks.training(work.batch_size)? / members,
+            evaluation: networks.evaluation(&dataset.test)? / members,
         };
         self.measured.insert(work, cost);
         Ok(cost)
     }
 }
 
-/// Seconds per image of training in batches.
-fn training(network: &mut dyn Network, hyper: &Hyper) -> Result<f64> {
-    let mut draws = Draws::new(hyper.seed);
-    // Whole batches once there is one.
-    let more = |images: usize| match images < hyper.batch_size {
-        true => (images * 2).min(hyper.batch_size),
-        false => images * 2,
-    };
-    per_image(FIRST_IMAGES.min(hyper.batch_size), more, |images| {
-        let order: Vec<u32> = (0..images).map(|image| (image % FIRST_IMAGES) as u32).collect();
-        network.train_epoch(&order, &mut draws, &|| Ok(())).map(drop)
-    })
+/// What is measured: a network, or those of a population.
+enum Networks<'a> {
+    One(Box<dyn Network + 'a>, Draws),
+    Several(Box<dyn Population + 'a>, Vec<Draws>),
 }
 
-/// Seconds per image of evaluation.
-fn evaluation(network: &dyn Network, few: &Split) -> Result<f64> {
-    per_image(
-        FIRST_IMAGES,
-        |images| images * 2,
-        |images| {
+impl<'a> Networks<'a> {
+    fn new(
+        engine: &'a dyn Engine,
+        arch: &'a Arch,
+        hypers: Vec<&'a Hyper>,
+        dataset: &'a Dataset,
+    ) -> Result<Self> {
+        let weights = |hyper: &&Hyper| initial_weights(arch.layout(), hyper);
+        let draws = |hyper: &&Hyper| Draws::new(hyper.seed);
+        Ok(match (engine.together(), hypers.as_slice()) {
+            (Some(together), [_, _, ..]) => {
+                let weights: Vec<_> = hypers.iter().map(weights).collect();
+                let draws = hypers.iter().map(draws).collect();
+                Self::Several(together.population(arch, hypers, dataset, &weights)?, draws)
+            }
+            (_, [hyper, ..]) => {
+                let network = engine.network(arch, hyper, dataset, &weights(hyper))?;
+                Self::One(network, draws(hyper))
+            }
+            (_, []) => return Err(Error::internal("no network to measure")),
+        })
+    }
+
+    /// Seconds per image of training in batches.
+    fn training(&mut self, batch_size: usize) -> Result<f64> {
+        // Whole batches once there is one.
+        let more = |images: usize| match images < batch_size {
+            true => (images * 2).min(batch_size),
+            false => images * 2,
+        };
+        per_image(FIRST_IMAGES.min(batch_size), more, |images| {
+            let order: Vec<u32> = (0..images).map(|image| (image % FIRST_IMAGES) as u32).collect();
+            match self {
+                Self::One(network, draws) => {
+                    network.train_epoch(&order, draws, &|| Ok(())).map(drop)
+                }
+                Self::Several(population, draws) => {
+                    let orders = vec![order.as_slice(); draws.len()];
+                    population.train_epoch(&orders, draws, &|| Ok(())).map(drop)
+                }
+            }
+        })
+    }
+
+    /// Seconds per image of evaluation.
+    fn evaluation(&self, few: &Split) -> Result<f64> {
+        let run = |images: usize| {
             let times = images / FIRST_IMAGES;
             let many = Split { images: few.images.repeat(times), labels: few.labels.repeat(times) };
-            network.evaluate(&many).map(drop)
-        },
-    )
+            match self {
+                Self::One(network, _) => network.evaluate(&many).map(drop),
+                Self::Several(population, _) => population.evaluate(&many).map(drop),
+            }
+        };
+        per_image(FIRST_IMAGES, |images| images * 2, run)
+    }
 }
 
-/// Runs with ever more images, until that takes long enough to tell; then twice
-/// more, unless that would take long, since what else the machine does only
-/// ever adds time.
+/// Runs with ever more images, until that takes long enough to tell; each time thrice, if that
+/// does not take long, since what else the machine does only ever adds time.
 fn per_image(
     first: usize,
     more: impl Fn(usize) -> usize,
@@ -130,12 +178,11 @@ fn per_image(
 ) -> Result<f64> {
     let mut images = first;
     loop {
-        let took = timed(&mut run, images)?;
-        if took >= LONG_ENOUGH {
-            let mut fastest = took;
-            for _ in 0..if took < LONG_ENOUGH * 10 { 2 } else { 0 } {
-                fastest = fastest.min(timed(&mut run, images)?);
-            }
+        let mut fastest = timed(&mut run, images)?;
+        for _ in 0..if fastest < LONG { 2 } else { 0 } {
+            fastest = fastest.min(timed(&mut run, images)?);
+        }
+        if fastest >= LONG_ENOUGH {
             return Ok(fastest.as_secs_f64() / images as f64);
         }
         images = more(images);
@@ -173,8 +220,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::train::CandleEngine;
-    use crate::zoo::published;
+    use crate::train::{CandleEngine, PopulationEngine};
+    use crate::zoo::{Zoo, published};
 
     /// The clock is real, so only what does not depend on its pace is held.
     #[test]
@@ -188,7 +235,26 @@ mod tests {
         };
         let seconds = per_image(1, |images| images * 2, run).unwrap();
         assert!(seconds >= 0.001, "{seconds}");
-        assert!(runs.get() <= 4 + 2, "1, 2, 4 and 8 images, and those twice more");
+        assert!(runs.get() <= 4 * 3, "1, 2, 4 and 8 images, thrice each");
+    }
+
+    /// Eight models in populations of three, three and two.
+    #[test]
+    fn populations_are_measured_together() {
+        let spec = "name = \"p\"\ndataset = \"digits\"\narch = \"cnn_s\"\nepochs = 1\n\
+            seeds = { from = 1, to = 8 }\n[hyper]\nactivation = \"tanh\"\n\
+            init = \"normal\"\noptimizer = \"adam\"\nlr = 1e-3\n";
+        let zoo = Zoo::from_toml(spec).unwrap();
+        let engine = PopulationEngine::cpu().with_members(NonZero::new(3).unwrap());
+        let mut calibration = Calibration::default();
+        let mut seconds = |jobs| {
+            let jobs = NonZero::new(jobs).unwrap();
+            calibration.seconds(&engine, zoo.arch(), &zoo.models(), [100, 0, 50], jobs).unwrap()
+        };
+        let (alone, shared) = (seconds(1), seconds(2));
+        assert!(0.0 < shared && shared < alone && alone <= 3.0 * shared, "{shared} of {alone}");
+        assert_eq!(seconds(8), seconds(3), "there are three populations");
+        assert!(calibration.measured.keys().all(|work| work.members > 1));
     }
 
     #[test]
@@ -198,7 +264,8 @@ mod tests {
         let engine = CandleEngine::cpu();
         let mut calibration = Calibration::default();
         let mut seconds = |models: &[Model], images| {
-            calibration.seconds(&engine, zoo.arch(), models, images).unwrap()
+            let one = NonZero::<usize>::MIN;
+            calibration.seconds(&engine, zoo.arch(), models, images, one).unwrap()
         };
         let models = zoo.models();
         let once = seconds(&models, [100, 0, 50]);

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::engine::{Engine, Network};
 use super::init::initial_weights;
-use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{Metrics, State, Trained};
 use super::stream::{Draws, Purpose, Stream};
@@ -39,7 +38,6 @@ pub fn train_model(
     observer: &dyn Observer,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Trained> {
-    let _tiny_is_zero = FlushToZero::on();
     arch.check_classes(&dataset.name, dataset.classes)?;
     let (hyper, size) = (&model.hyper, arch.layout().size());
     let desk = match workplace {

@@ -119,7 +119,7 @@ pub trait Population {
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Metrics>>;
 
-    /// [`Network::evaluate`] of each network, on a split of its data set.
+    /// [`Network::evaluate`] of each network.
     fn evaluate(&self, split: &Split) -> Result<Vec<Metrics>>;
 
     /// [`Network::weights`] of each network.

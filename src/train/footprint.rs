@@ -1,11 +1,18 @@
-//! How much memory a member of a population takes, from above.
+//! How much memory passes through the layers of a network.
 
 use crate::arch::{Arch, Layer};
 
 /// Bytes of a value.
 const VALUE: usize = size_of::<f32>();
 
-/// Bytes that training one member takes, with batches of `batch` images.
+/// Bytes of the outputs of all layers of a network in training, with batches of `batch` images:
+/// what an engine of single networks keeps for the way back, and some more.
+pub fn activation_bytes(arch: &Arch, batch: usize) -> usize {
+    batch.max(1) * Tally::of(arch).kept * VALUE
+}
+
+/// Bytes that training one member of a population takes, with batches of `batch` images, from
+/// above.
 pub(super) fn training(arch: &Arch, batch: usize) -> usize {
     let tally = Tally::of(arch);
     // Activations are kept for the way back, with as much again for masks and for
@@ -14,7 +21,7 @@ pub(super) fn training(arch: &Arch, batch: usize) -> usize {
     (batch.max(1) * (3 * tally.kept + 2 * tally.patches) + 10 * arch.layout().size()) * VALUE
 }
 
-/// Bytes that evaluating one image with one member takes.
+/// Bytes that evaluating one image with one member of a population takes, from above.
 pub(super) fn evaluating(arch: &Arch) -> usize {
     let tally = Tally::of(arch);
     (3 * tally.largest + 2 * tally.patches) * VALUE

@@ -21,8 +21,9 @@ use crate::zoo::Model;
 
 /// Training of many models of one architecture on one data set.
 ///
-/// Memory: the data set, one network per job, and the states of at most two
-/// finished models and one in training per job, unless they are in the workplace.
+/// Memory: the data set, and for each job a network and the states of a model in training, a
+/// finished one that waits for the sink, and one that it holds until its next tick; of
+/// populations, as many for each member. States in the workplace are not in memory.
 pub struct Runner<'a> {
     /// How networks are trained.
     pub engine: &'a dyn Engine,
@@ -67,14 +68,25 @@ impl Runner<'_> {
             let mut elsewhere = Ok(());
             let mut sink_works = true;
             loop {
-                match received.recv_timeout(Duration::from_secs(1)) {
-                    Ok(Ok(trained)) => sink.accept(trained),
-                    Ok(Err(error)) if error.kind() == Kind::Conflict => {
-                        elsewhere = elsewhere.and(Err(error));
+                let mut take = |result: Result<Vec<Trained>>| match result {
+                    Ok(models) => models.into_iter().for_each(|trained| sink.accept(trained)),
+                    Err(error) if error.kind() == Kind::Conflict => {
+                        if elsewhere.is_ok() {
+                            elsewhere = Err(error);
+                        }
                     }
-                    Ok(Err(error)) => {
+                    Err(error) => {
                         failed.request();
-                        outcome = outcome.and(Err(error));
+                        if outcome.is_ok() {
+                            outcome = Err(error);
+                        }
+                    }
+                };
+                match received.recv_timeout(Duration::from_secs(1)) {
+                    Ok(result) => {
+                        take(result);
+                        // All that is finished, since a tick may be the last.
+                        received.try_iter().for_each(take);
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return outcome.and(elsewhere),
@@ -94,7 +106,7 @@ impl Runner<'_> {
         groups: &[Vec<&Model>],
         next: &AtomicUsize,
         failed: &Stop,
-        finished: &SyncSender<Result<Trained>>,
+        finished: &SyncSender<Result<Vec<Trained>>>,
     ) {
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
             let stop = || self.stop.is_requested() || failed.is_requested();
@@ -105,19 +117,10 @@ impl Runner<'_> {
                     Kind::Interrupted => error,
                     _ => error.context(title(group)),
                 });
-            match trained {
-                Ok(models) => {
-                    if models.into_iter().any(|model| finished.send(Ok(model)).is_err()) {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    let end = error.kind() != Kind::Conflict;
-                    // With nobody there to receive it, the run has failed otherwise.
-                    if finished.send(Err(error)).is_err() || end {
-                        return;
-                    }
-                }
+            let go_on = trained.as_ref().err().is_none_or(|error| error.kind() == Kind::Conflict);
+            // With nobody there to receive it, the run has failed otherwise.
+            if finished.send(trained).is_err() || !go_on {
+                return;
             }
         }
     }

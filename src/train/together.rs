@@ -5,17 +5,18 @@ use std::time::Instant;
 use super::course::unshuffled;
 use super::engine::{Engine, Together};
 use super::init::initial_weights;
-use super::kernel::FlushToZero;
 use super::progress::Observer;
 use super::state::{State, Trained};
 use super::stream::{Draws, Purpose, Stream};
+use super::work::Workplace;
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::{Error, Kind, Result};
 use crate::zoo::Model;
 
 /// `models` in groups that train at the same time, in the order of their first
-/// ones: single models, unless `engine` gains by training several together.
+/// ones: single models, unless `engine` gains by training several together. Long models are
+/// left alone: each keeps its epochs on disk, where a population has all states in memory.
 pub(super) fn groups<'m>(
     engine: &dyn Engine,
     arch: &Arch,
@@ -25,10 +26,12 @@ pub(super) fn groups<'m>(
         return models.iter().map(|model| vec![model]).collect();
     };
     let mut alike: Vec<Vec<&Model>> = Vec::new();
+    let size = arch.layout().size();
     for model in models {
-        match alike.iter_mut().find(|group| group[0].hyper.trains_with(&model.hyper)) {
-            Some(group) => group.push(model),
-            None => alike.push(vec![model]),
+        let fits = |group: &&mut Vec<&Model>| group[0].hyper.trains_with(&model.hyper);
+        match alike.iter_mut().find(fits) {
+            Some(group) if !Workplace::is_long(model, size) => group.push(model),
+            _ => alike.push(vec![model]),
         }
     }
     let cut = |group: Vec<&'m Model>| {
@@ -38,6 +41,11 @@ pub(super) fn groups<'m>(
         group.chunks(size).map(<[_]>::to_vec).collect::<Vec<_>>()
     };
     alike.into_iter().flat_map(cut).collect()
+}
+
+/// How many of `models` train at the same time on one thread, or in one population, at most.
+pub fn members(engine: &dyn Engine, arch: &Arch, models: &[Model]) -> usize {
+    groups(engine, arch, models).iter().map(Vec::len).max().unwrap_or(1)
 }
 
 /// Trains the `models` of a group, each to the same end as
@@ -55,7 +63,6 @@ pub(super) fn train_together(
     observer: &dyn Observer,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Vec<Trained>> {
-    let _tiny_is_zero = FlushToZero::on();
     arch.check_classes(&dataset.name, dataset.classes)?;
     let hypers: Vec<_> = models.iter().map(|model| &model.hyper).collect();
     let weights: Vec<_> =
@@ -116,6 +123,10 @@ mod tests {
         let single = groups(&CandleEngine::cpu(), zoo.arch(), &models);
         assert!(single.len() == 20 && single.iter().all(|group| group.len() == 1));
         let engine = PopulationEngine::cpu().with_members(NonZero::new(4).unwrap());
+        let long = Zoo::from_toml(&spec.replace("epochs = 1", "epochs = 7000")).unwrap();
+        let long_models = long.models();
+        let alone = groups(&engine, long.arch(), &long_models);
+        assert!(alone.len() == 20 && alone.iter().all(|group| group.len() == 1), "long models");
         let found = groups(&engine, zoo.arch(), &models);
         let sizes: Vec<usize> = found.iter().map(Vec::len).collect();
         assert_eq!(sizes, [3, 2, 3, 2, 3, 2, 3, 2]);

@@ -107,14 +107,20 @@ impl Zoo {
 
     /// Every model, in the published enumeration order: the seed turns slowest.
     pub fn models(&self) -> Vec<Model> {
+        self.first_models(usize::MAX)
+    }
+
+    /// The first `count` of [`Self::models`].
+    pub fn first_models(&self, count: usize) -> Vec<Model> {
         let cells = self.grid.cells().unwrap_or(0);
         let model = |index: usize, seed| {
             let hyper = self.grid.cell(index % cells, self.epochs, seed);
             Model::new(&self.name, index, &self.dataset, self.arch.name(), hyper)
         };
-        let seeds: Vec<_> =
-            (0..cells).map(|cell| self.grid.seeds.of_cell(|seed| model(cell, seed).id)).collect();
-        (0..self.grid.len().unwrap_or(0))
+        let seeds: Vec<_> = (0..cells.min(count))
+            .map(|cell| self.grid.seeds.of_cell(|seed| model(cell, seed).id))
+            .collect();
+        (0..self.grid.len().unwrap_or(0).min(count))
             .map(|index| model(index, seeds[index % cells][index / cells]))
             .collect()
     }
@@ -140,7 +146,10 @@ impl HyperTable {
                 Optimizer::by_name(&text(value))
             })?,
             scheduler: axis("scheduler", &scheduler, |value| Scheduler::by_name(&text(value)))?,
-            lr: numbers("lr", &self.lr, "a number above 0", |lr| lr > 0.0)?,
+            // Engines compute in single precision.
+            lr: numbers("lr", &self.lr, "a number from 1e-37 to 1e38", |lr| {
+                (1e-37..=1e38).contains(&lr)
+            })?,
             weight_decay: numbers(
                 "weight_decay",
                 &or(&self.weight_decay, 0.0),
@@ -305,8 +314,8 @@ mod tests {
     #[test]
     fn errors_name_the_key_the_value_and_what_is_allowed() {
         let cases = [
-            ("lr = [1e-3, 1]", "lr = [0.1, -1]", "lr `-1`: expected a number above 0"),
-            ("lr = [1e-3, 1]", "lr = nan", "lr `nan`: expected a number above 0"),
+            ("lr = [1e-3, 1]", "lr = [0.1, -1]", "lr `-1`: expected a number from 1e-37 to 1e38"),
+            ("lr = [1e-3, 1]", "lr = nan", "lr `nan`: expected a number from 1e-37 to 1e38"),
             (
                 "lr = [1e-3, 1]",
                 "lr = []",
@@ -389,6 +398,7 @@ mod tests {
         for (from, to, message) in cases {
             assert_eq!(error(from, to), message);
         }
+        assert!(error("lr = [1e-3, 1]", "lr = 1e-38").ends_with("a number from 1e-37 to 1e38"));
         assert!(error("seeds = [1, 2]", "").contains("missing field `seeds`"));
         assert!(error("init =", "init").starts_with("line 9: "));
     }

@@ -13,6 +13,7 @@ use crate::arch::{Arch, Layout};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::train::engine::check_images;
+use crate::train::kernel::FlushToZero;
 use crate::train::{Change, Draws, Memory, Metrics, Network, Schedule, Stream};
 use crate::zoo::Hyper;
 
@@ -149,6 +150,7 @@ impl Network for CandleNetwork<'_> {
         draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics> {
+        let _tiny_is_zero = FlushToZero::on();
         let mut tally = Tally::default();
         let mut draw = || draws.dropout.uniform();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
@@ -163,6 +165,7 @@ impl Network for CandleNetwork<'_> {
     }
 
     fn evaluate(&self, split: &Split) -> Result<Metrics> {
+        let _tiny_is_zero = FlushToZero::on();
         let mut tally = Tally::default();
         let images: Vec<u32> = (0..split.len() as u32).collect();
         for indices in images.chunks(EVALUATION_BATCH) {

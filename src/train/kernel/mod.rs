@@ -59,7 +59,7 @@ use self::plan::Plan;
 use super::{Engine, Network};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::zoo::Hyper;
 
 /// Trains convolutional networks with vector code of our own, in `f32`.
@@ -78,6 +78,14 @@ impl KernelEngine {
     pub fn knows(arch: &Arch) -> bool {
         Plan::new(arch, 1).is_some()
     }
+
+    /// Fails if the engine cannot train networks of this architecture.
+    ///
+    /// # Errors
+    /// `Invalid`, with what to choose instead.
+    pub fn expect(arch: &Arch) -> Result<()> {
+        Plan::of(arch, 1).map(drop)
+    }
 }
 
 impl Engine for KernelEngine {
@@ -92,14 +100,6 @@ impl Engine for KernelEngine {
         dataset: &'a Dataset,
         weights: &[f32],
     ) -> Result<Box<dyn Network + 'a>> {
-        match KernelNetwork::new(self.isa, arch, hyper, dataset, weights)? {
-            Some(network) => Ok(Box::new(network)),
-            None => Err(Error::invalid(format!(
-                "engine `kernel` cannot train architecture `{}`: it knows convolutional networks \
-                 without residual connections only",
-                arch.name()
-            ))
-            .with_hint("leave the engine to zoolake, or choose `candle`")),
-        }
+        Ok(Box::new(KernelNetwork::new(self.isa, arch, hyper, dataset, weights)?))
     }
 }

@@ -1,6 +1,7 @@
 //! One network in training.
 
 use super::buffer::Buffer;
+use super::denormals::FlushToZero;
 use super::dropout::{Dropout, Fill};
 use super::isa::{Isa, Kernel};
 use super::lanes::Lanes;
@@ -44,30 +45,27 @@ pub(super) struct KernelNetwork<'a> {
 }
 
 impl<'a> KernelNetwork<'a> {
-    /// A network that starts from `weights`; `None` if the kernels do not know the
-    /// architecture.
+    /// A network that starts from `weights`.
     pub(super) fn new(
         isa: Isa,
         arch: &'a Arch,
         hyper: &'a Hyper,
         dataset: &'a Dataset,
         weights: &[f32],
-    ) -> Result<Option<Self>> {
+    ) -> Result<Self> {
         let n = arch.layout().size();
         check_images(arch, dataset)?;
         if weights.len() != n {
             return Err(Error::internal(format!("{} weights for a state of {n}", weights.len())));
         }
         check_split(&dataset.train, arch)?;
-        let Some(plan) = Plan::new(arch, hyper.batch_size.clamp(1, MOST_AT_ONCE)) else {
-            return Ok(None);
-        };
+        let plan = Plan::of(arch, hyper.batch_size.clamp(1, MOST_AT_ONCE))?;
         let dropout = plan.blocks.iter().map(|block| {
             (block.dropout && hyper.dropout > 0.0).then(|| Dropout::new(block, hyper.dropout))
         });
         let mut parameters = Buffer::new(n);
         parameters[..n].copy_from_slice(weights);
-        Ok(Some(Self {
+        Ok(Self {
             isa,
             arch,
             hyper,
@@ -80,7 +78,7 @@ impl<'a> KernelNetwork<'a> {
             augmented: Vec::new(),
             dropout: dropout.collect(),
             workspace: Workspace::new(plan, hyper.activation, true),
-        }))
+        })
     }
 
     /// A step of training on the images at `indices`, which are added to `tally`.
@@ -245,6 +243,7 @@ impl Network for KernelNetwork<'_> {
         draws: &mut Draws,
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Metrics> {
+        let _tiny_is_zero = FlushToZero::on();
         let mut tally = Tally::default();
         for indices in order.chunks(self.hyper.batch_size.max(1)) {
             before_batch()?;
@@ -255,9 +254,9 @@ impl Network for KernelNetwork<'_> {
     }
 
     fn evaluate(&self, split: &Split) -> Result<Metrics> {
+        let _tiny_is_zero = FlushToZero::on();
         check_split(split, self.arch)?;
-        let plan = Plan::new(self.arch, EVALUATION_BATCH)
-            .ok_or_else(|| Error::internal("an architecture lost its plan"))?;
+        let plan = Plan::of(self.arch, EVALUATION_BATCH)?;
         let workspace = Workspace::new(plan, self.hyper.activation, false);
         let evaluation = Evaluation { parameters: &self.parameters, split, workspace };
         // SAFETY: images and labels fit the architecture, as was just checked.

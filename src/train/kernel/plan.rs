@@ -5,6 +5,7 @@
 
 use super::lanes::WIDEST;
 use crate::arch::{Arch, Layer};
+use crate::error::{Error, Result};
 
 /// Where the values of a batch of images lie: channel by channel, row by row, and
 /// in a row pixel by pixel, **the images of the batch side by side**. A row is
@@ -94,6 +95,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The plan for `arch`.
+    ///
+    /// # Errors
+    /// `Invalid` where there is none.
+    pub(super) fn of(arch: &Arch, batch: usize) -> Result<Self> {
+        Self::new(arch, batch).ok_or_else(|| {
+            Error::invalid(format!(
+                "engine `kernel` cannot train architecture `{}`: it knows convolutional networks \
+                 without residual connections only",
+                arch.name()
+            ))
+            .with_hint("leave the engine to zoolake, or choose `candle`")
+        })
+    }
+
     /// The plan for `arch`, or `None` if it has a layer, or an order of layers,
     /// that the kernels do not know.
     pub(super) fn new(arch: &Arch, batch: usize) -> Option<Self> {

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use super::loss::Tally;
 use super::network::KernelNetwork;
 use super::{Isa, KernelEngine};
-use crate::arch::Arch;
+use crate::arch::{Arch, Layer};
 use crate::dataset::{Augment, Dataset};
 use crate::train::candle::fixtures::{
     self, DRAWS, NetworkCase, dataset, go_on, hyper, value, weights,
@@ -28,8 +28,7 @@ fn gradients_agree_with_pytorch() {
         for isa in Isa::available() {
             let what = format!("{} {} {}", case.arch, case.activation, isa.name());
             let start = weights(&arch);
-            let network = KernelNetwork::new(isa, &arch, &hyper, &dataset, &start).unwrap();
-            let mut network = network.unwrap();
+            let mut network = KernelNetwork::new(isa, &arch, &hyper, &dataset, &start).unwrap();
             let (mut drawn, mut tally) = (0, Tally::default());
             let mut draws = |bytes: &mut [u8]| {
                 for bytes in bytes.as_chunks_mut::<4>().0 {
@@ -98,6 +97,45 @@ fn batches_of_any_size_agree_with_the_candle_engine() {
                     let what = format!("{name} {size} {augment:?} {}", isa.name());
                     compare(&arch, &found, &expected, &what);
                 }
+            }
+        }
+    }
+}
+
+/// Rows and columns that pooling drops in the first block and in a later one, of images that are
+/// no squares.
+#[test]
+fn odd_sides_agree_with_the_candle_engine() {
+    let conv = |name, in_channels, out_channels, kernel| Layer::Conv2d {
+        name,
+        in_channels,
+        out_channels,
+        kernel,
+        stride: 1,
+        padding: 0,
+        bias: true,
+    };
+    let fc = Layer::Linear { name: "fc", in_features: 12, out_features: 10 };
+    let candle = CandleEngine::cpu();
+    for (height, width) in [(14, 17), (15, 16), (14, 16), (15, 17)] {
+        // 11 or 12 x 13 or 14, pooled to 5 or 6 x 6 or 7; then 3 or 4 x 4 or 5, pooled to 1 or 2 x 2.
+        let mut layers = vec![conv("conv1", 2, 5, 4), Layer::MaxPool2d, Layer::Activation];
+        let pooled = [height, width].map(|side: usize| ((side - 3) / 2 - 2) / 2);
+        let channels = 12 / (pooled[0] * pooled[1]);
+        layers.extend([conv("conv2", 5, channels, 3), Layer::MaxPool2d, Layer::Activation]);
+        layers.extend([Layer::Dropout, Layer::Flatten, fc.clone()]);
+        let arch = Arch::of_layers([2, height, width], 10, layers);
+        for size in [1, 9, 32] {
+            let hyper = Hyper { dropout: 0.3, ..hyper("gelu", size) };
+            let expected = gradients(&candle, &arch, &hyper, size, None);
+            for isa in Isa::available() {
+                let found = gradients(&KernelEngine::new(isa), &arch, &hyper, size, None);
+                compare(
+                    &arch,
+                    &found,
+                    &expected,
+                    &format!("{height} {width} {size} {}", isa.name()),
+                );
             }
         }
     }

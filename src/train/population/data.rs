@@ -2,9 +2,11 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use crate::arch::Arch;
 use crate::dataset::Split;
 
-/// The images and labels of a split.
+/// The images and labels of a split, on the device.
+#[derive(Clone)]
 pub(super) struct Images {
     /// `[images, channels * positions]`.
     pixels: Tensor,
@@ -32,15 +34,14 @@ pub(super) struct Labels {
 }
 
 impl Images {
-    /// Uploads `split`, whose images have `channels` channels and whose labels are
-    /// below `classes`.
+    /// Uploads `split`, whose images networks of `arch` take and whose labels they tell.
     pub(super) fn upload(
         split: &Split,
-        channels: usize,
-        classes: usize,
+        arch: &Arch,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
+        let (channels, classes) = (arch.input()[0], arch.classes());
         let (images, size) = (split.len(), split.images.len() / split.len().max(1));
         let pixels = Tensor::from_slice(&split.images, (images, size), device)?.to_dtype(dtype)?;
         let mut labels = Vec::with_capacity(images * 2 * classes);

@@ -11,12 +11,14 @@ use super::optimizer::Optimizer;
 use super::parameters::Places;
 use super::steps::{Pass, Steps, Training};
 use super::tape::{Gradients, Tape};
-use super::{PopulationEngine, failed, footprint};
+use super::{PopulationEngine, failed};
 use crate::arch::Arch;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::train::augment::append_augmented;
 use crate::train::engine::check_images;
+use crate::train::footprint;
+use crate::train::kernel::FlushToZero;
 use crate::train::{Draws, Memory, Metrics, Network, Population, Stream};
 use crate::zoo::Hyper;
 
@@ -28,7 +30,7 @@ pub(super) struct Lockstep<'a> {
     arch: &'a Arch,
     hypers: Vec<&'a Hyper>,
     dataset: &'a Dataset,
-    /// Training, validation and test split, as far as there are any.
+    /// The splits of the data set, uploaded.
     splits: Vec<(&'a Split, Images)>,
     steps: Steps,
     dropout: Dropout,
@@ -50,11 +52,8 @@ impl<'a> Lockstep<'a> {
         check(arch, &hypers, dataset, weights)?;
         let prepare = || {
             let (device, places) = (&engine.device, places(arch, &hypers));
-            let upload = |split| {
-                let [channels, ..] = arch.input();
-                Images::upload(split, channels, arch.classes(), dtype, device)
-                    .map(|images| (split, images))
-            };
+            let upload =
+                |split| Images::upload(split, arch, dtype, device).map(|images| (split, images));
             let splits = [Some(&dataset.train), dataset.val.as_ref(), Some(&dataset.test)];
             let rates = hypers.iter().map(|hyper| hyper.dropout).collect();
             let state = Tensor::new(places.pack(weights), device)?.to_dtype(dtype)?;
@@ -92,19 +91,24 @@ impl<'a> Lockstep<'a> {
         Tensor::new(ids, &self.engine.device).map_err(failed("uploading the order of images"))
     }
 
-    /// The images of a split of the data set with the numbers in a range of `ids`,
-    /// or what became of them, `changed`.
+    /// The images of a split, which is uploaded if it is not one of the data set.
+    fn images(&self, split: &Split) -> Result<Images> {
+        match self.splits.iter().find(|(known, _)| std::ptr::eq(*known, split)) {
+            Some((_, images)) => Ok(images.clone()),
+            None => Images::upload(split, self.arch, self.dtype, &self.engine.device)
+                .map_err(failed("uploading images")),
+        }
+    }
+
+    /// Those of `images` with the numbers in a range of `ids`, or what became of them,
+    /// `changed`.
     fn batch(
         &self,
-        split: &Split,
+        images: &Images,
         ids: &Tensor,
         range: Range<usize>,
         changed: Option<Tensor>,
     ) -> Result<Batch> {
-        let uploaded = self.splits.iter().find(|(other, _)| std::ptr::eq(*other, split));
-        let Some((_, images)) = uploaded else {
-            return Err(Error::internal("a split of another data set"));
-        };
         ids.narrow(0, range.start, range.len())
             .and_then(|ids| images.batch(&ids, self.hypers.len(), changed))
             .map_err(failed("gathering a batch"))
@@ -138,7 +142,8 @@ impl<'a> Lockstep<'a> {
     pub(super) fn first_batch(&self, orders: &[&[u32]]) -> Result<Batch> {
         let batch = 0..orders[0].len();
         let ids = self.upload_ids(orders, std::slice::from_ref(&batch))?;
-        self.batch(&self.dataset.train, &ids, 0..batch.end * orders.len(), None)
+        let images = self.images(&self.dataset.train)?;
+        self.batch(&images, &ids, 0..batch.end * orders.len(), None)
     }
 
     /// Puts `batch` through the networks and adds it to `tally`; returns the
@@ -193,6 +198,7 @@ impl Population for Lockstep<'_> {
         draws: &mut [Draws],
         before_batch: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Metrics>> {
+        let _tiny_is_zero = FlushToZero::on();
         let (members, images) = (self.hypers.len(), self.dataset.train.len());
         let length = orders.first().map_or(0, |order| order.len());
         if orders.len() != members || draws.len() != members {
@@ -213,12 +219,13 @@ impl Population for Lockstep<'_> {
             augments.push(augment);
         }
         let mut tally = self.tally()?;
+        let images = self.images(&self.dataset.train)?;
         for batch in batches {
             before_batch()?;
             let of_batch = orders.iter().map(|order| &order[batch.clone()]);
             let changed = self.changed(of_batch, &mut augments)?;
             let range = batch.start * members..batch.end * members;
-            let batch = self.batch(&self.dataset.train, &ids, range, changed)?;
+            let batch = self.batch(&images, &ids, range, changed)?;
             self.gradients(batch, &mut uniforms, &mut tally)
                 .and_then(|(gradients, followed)| self.update(gradients, followed))
                 .map_err(failed("training"))?;
@@ -227,15 +234,17 @@ impl Population for Lockstep<'_> {
     }
 
     fn evaluate(&self, split: &Split) -> Result<Vec<Metrics>> {
+        let _tiny_is_zero = FlushToZero::on();
         let members = self.hypers.len();
         let fitting = self.engine.budget / (members * footprint::evaluating(self.arch)).max(1);
         let images: Vec<u32> = (0..split.len() as u32).collect();
         let batches = cut(images.len(), fitting);
         let ids = self.upload_ids(&vec![images.as_slice(); members], &batches)?;
         let mut tally = self.tally()?;
+        let uploaded = self.images(split)?;
         for batch in batches {
             let range = batch.start * members..batch.end * members;
-            let batch = self.batch(split, &ids, range, None)?;
+            let batch = self.batch(&uploaded, &ids, range, None)?;
             self.forward(batch, None, &mut Tape::off(), &mut tally)
                 .map_err(failed("evaluating"))?;
         }

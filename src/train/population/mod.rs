@@ -21,7 +21,6 @@ mod conv;
 mod data;
 mod device;
 mod dropout;
-mod footprint;
 #[cfg(test)]
 mod layer_tests;
 mod linear;
@@ -41,7 +40,7 @@ use std::num::NonZero;
 use candle_core::{DType, Device};
 
 use self::lockstep::{Alone, Lockstep};
-use super::{Engine, Network, Population, Together};
+use super::{Engine, Network, Population, Together, footprint};
 use crate::arch::Arch;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};

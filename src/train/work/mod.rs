@@ -36,13 +36,17 @@ impl Workplace {
         Self { folder: folder.into(), at_least }
     }
 
+    /// Whether `model`, whose states have `size` values each, is [that long](Self::LONG).
+    pub(super) fn is_long(model: &Model, size: usize) -> bool {
+        bytes(model, size) >= Self::LONG
+    }
+
     /// The desk of `model`, whose states have `size` values each, or `None` if it needs none.
     ///
     /// # Errors
     /// `Conflict` if another process works at it.
     pub(super) fn desk(&self, model: &Model, engine: &str, size: usize) -> Result<Option<Desk>> {
-        let bytes = size * size_of::<f32>() * (model.hyper.epochs + 1);
-        if bytes < self.at_least {
+        if bytes(model, size) < self.at_least {
             return Ok(None);
         }
         Desk::sit_down(&self.folder, model.id, engine).map(Some)
@@ -67,6 +71,11 @@ impl Workplace {
             }
         }
     }
+}
+
+/// Bytes of weights in all states of `model`, of `size` values each.
+fn bytes(model: &Model, size: usize) -> usize {
+    size * size_of::<f32>() * (model.hyper.epochs + 1)
 }
 
 /// A failed write below a workplace.
