@@ -242,11 +242,14 @@ impl Experiment {
     ) -> Result<()> {
         let count = states.model_ids.len();
         let values = (count * columns) as f64 * if is_single { 4.0 } else { 8.0 };
-        let of_plan = |plan: &Plan<'_>| -> f64 {
+        // One predictor is fitted after the other, but products of features stay for all.
+        let of_plan = |plan: &Plan<'_>| {
             let bytes = |by: &Predictor| by.bytes(count, columns, plan.target.classes.len());
-            plan.predictors.iter().map(bytes).sum()
+            plan.predictors.iter().map(bytes).fold(0.0, f64::max)
         };
-        let bytes = values + plans.iter().map(of_plan).fold(0.0, f64::max);
+        let kept = plans.iter().flat_map(|plan| &plan.predictors);
+        let kept = kept.map(|by| by.kept_bytes(columns)).fold(0.0, f64::max);
+        let bytes = values + kept + plans.iter().map(of_plan).fold(0.0, f64::max);
         memory::expect(set, (count, columns), bytes as u64, crate::memory::free())
     }
 
