@@ -118,7 +118,7 @@ def logit_linear(x, y):
         return (away**2).mean() + penalty / 2 * (w[:-1] ** 2).sum(), gradient
 
     weights, best = np.zeros(x.shape[1] + 1), (np.inf, None, None)
-    for penalty in 10.0 ** np.arange(-1, -8, -1):
+    for penalty in 10.0 ** np.arange(-1, -5, -1):
         options = {"maxiter": 100_000, "ftol": 0, "gtol": 1e-12}
         found = optimize.minimize(
             loss, weights, (penalty,), method="L-BFGS-B", jac=True, options=options

@@ -57,6 +57,16 @@ async fn try_to_run(experiment: &Experiment, store: &Store) -> zoolake::Result<F
     experiment.run(&session, states, &|_| ()).await
 }
 
+/// The lines that are told while it runs.
+async fn told(experiment: &Experiment, store: &Store) -> Vec<String> {
+    let session = session(store).await;
+    let states = experiment.states(&session).await.unwrap();
+    let told = std::sync::Mutex::new(Vec::new());
+    let watch = |line: &str| told.lock().unwrap().push(line.to_owned());
+    experiment.run(&session, states, &watch).await.unwrap();
+    told.into_inner().unwrap()
+}
+
 async fn record(store: &Store, experiment: &Experiment, findings: &Findings) -> String {
     let run = Run { stamp: Stamp::now(), version: store.snapshot().await.unwrap().version() };
     let results = run.results(experiment, findings).unwrap();
@@ -224,20 +234,30 @@ async fn weights_of_several_architectures_have_a_way_out() {
     run(&Experiment { selection, predictors: vec![Predictor::Mean], ..weights }, &store).await;
 }
 
+#[tokio::test]
+async fn a_common_frame_is_told() {
+    let store = store().await;
+    let other: Vec<_> = (40..48).map(|index| synthetic_of("other", "cnn_m", index, 1)).collect();
+    store.writer().await.unwrap().commit(&other, "train").await.unwrap();
+    let told =
+        told(&Experiment { features: vec!["norms_v1".to_owned()], ..numbers() }, &store).await;
+    assert_eq!(
+        told[0],
+        "the states are of 2 architectures, `cnn_m` to `cnn_s`: features of tensors go by their \
+         places, and what a model lacks is 0"
+    );
+}
+
 /// Of its first state a model has no step, of the first two no angle.
 #[tokio::test]
 async fn features_that_some_states_lack_are_told_and_used() {
     let store = store().await;
-    let session = session(&store).await;
     let features = vec!["trajectory_v1".to_owned()];
     let experiment = Experiment { features, ..numbers() };
-    let states = experiment.states(&session).await.unwrap();
-    let told = std::sync::Mutex::new(Vec::new());
-    let watch = |line: &str| told.lock().unwrap().push(line.to_owned());
-    let findings = experiment.run(&session, states, &watch).await.unwrap();
+    let findings = run(&experiment, &store).await;
     // 40 models lack `step_length` and `straightness` once, `turning_angle` and `curvature` twice.
     assert_eq!(
-        told.into_inner().unwrap()[2],
+        told(&experiment, &store).await[2],
         "`trajectory_v1` lacks 240 values in 4 features: trees know them as missing, other \
          predictors take the mean of the training part"
     );
@@ -344,6 +364,36 @@ fn a_table_a_figure_and_a_run_to_ask_for() {
     assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"));
     transcript(folder.path(), &[&common[..], &["--no-save"]].concat());
     assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"), "--no-save");
+}
+
+#[test]
+fn a_protocol_has_its_own_score() {
+    let folder = site();
+    let common = ["predict", "-s", "zoo", "--protocol", "nfn_v1", "--epoch", "0", "--no-save"];
+    let told = transcript(folder.path(), &[&common[..], &["--format", "csv"]].concat());
+    let header =
+        "target,features,predictor,metric,value,low,high,r2,tau_ceiling,spearman,l1,mse,chosen";
+    assert!(told.contains(header), "{told}");
+    assert!(told.contains("\ntest_acc,nfn_statnn_v1,statnn,tau,"), "{told}");
+}
+
+#[test]
+fn a_split_file_is_named_by_what_it_says() {
+    let folder = site();
+    let ids = ["sql", "-s", "zoo", "--format", "csv", "SELECT model_id FROM models"];
+    let ids = transcript(folder.path(), &ids);
+    let ids = ids.lines().filter(|line| line.parse::<i64>().is_ok()).chain(["7"]).enumerate();
+    let part = |index| ["train", "train", "validation", "test"][index % 4];
+    let lines: String = ids.map(|(index, id)| format!("{id},{}\n", part(index))).collect();
+    std::fs::write(folder.path().join("split.csv"), format!("model_id,part\n{lines}")).unwrap();
+    let common = ["predict", "-s", "zoo", "-t", "test_loss", "-f", "hyper", "-p", "ridge"];
+    let told = transcript(folder.path(), &[&common[..], &["--split-file", "split.csv"]].concat());
+    assert!(told.contains("1 of 41 models in the split file are not selected\n"), "{told}");
+    let ask = ["sql", "-s", "zoo", "--format", "csv", "SELECT DISTINCT split FROM results"];
+    let split = transcript(folder.path(), &ask);
+    let split = split.lines().find(|line| line.starts_with("file:")).unwrap();
+    assert_eq!(split.len(), "file:01234567".len());
+    assert!(told.contains(&format!("split {split} by model")), "{told}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ use crate::store::{Stamp, Store};
 /// Significant digits of scores for people: more than their intervals warrant.
 const DIGITS: i32 = 4;
 
+/// With fewer models than these to judge, resamples of them say less than they seem to.
+const FEW: usize = 30;
+
 /// Features, predictors, and what becomes of the results.
 #[derive(Debug, Args)]
 pub(super) struct Study {
@@ -270,6 +273,9 @@ fn measured_on(experiment: &Experiment, findings: &Findings, run: &Run) {
         validation.count.models,
         test.count.models,
     ));
+    if test.count.models < FEW {
+        note(&format!("fewer than {FEW} models judge: intervals are rough, and rather too narrow"));
+    }
 }
 
 /// One row per outcome: how the test part was told, to so many significant digits.
@@ -294,7 +300,10 @@ fn scores(outcomes: &[Outcome], digits: Option<i32>) -> Result<RecordBatch> {
         ("high", float(&|outcome| Some(first(outcome)?.interval?.1))),
     ];
     if outcomes.iter().any(|outcome| outcome.classes.is_empty()) {
-        let others = Metric::OF_NUMBERS.into_iter().skip(1);
+        // The score of numbers is there already.
+        let numbers = outcomes.iter().filter(|outcome| outcome.classes.is_empty());
+        let scores: Vec<Metric> = numbers.filter_map(|of| Some(first(of)?.metric)).collect();
+        let others = Metric::OF_NUMBERS.into_iter().filter(|metric| !scores.contains(metric));
         columns.extend(others.map(|other| (other.name(), metric(other))));
     }
     columns.push(("chosen", Arc::new(chosen.collect::<StringArray>())));

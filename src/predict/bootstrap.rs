@@ -18,10 +18,19 @@ const RESAMPLES: u64 = 1000;
 /// What an interval leaves out at either end.
 const TAIL: f64 = 0.025;
 
+/// The quantile of a normal distribution that leaves this out.
+const NORMAL: f64 = 1.959_963_984_540_054;
+
+/// Resamples that differ by less than this share say the same, but for rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// The 95 % percentile interval (Efron 1979) of each of `metrics`, from 1000 resamples of the
 /// models whose ids are `model_ids`, one for each prediction; `None` if there are fewer than two
 /// models, where a metric is defined for less than half of the resamples, and where resampling
 /// changes what it measures.
+///
+/// Where all resamples say the same, they do not tell how much is by chance: the interval of an
+/// accuracy is that of Wilson (1927), of as many draws as there are models, and others have none.
 pub fn intervals(
     metrics: &[Metric],
     model_ids: &[i64],
@@ -55,9 +64,26 @@ pub fn intervals(
         let enough = values.len() as u64 * 2 >= RESAMPLES;
         // A model that is drawn twice is tied with itself, so that resamples have lower ceilings.
         let is_fair = metrics[index] != Metric::TauCeiling;
-        (enough && is_fair).then(|| (quantile(&values, TAIL), quantile(&values, 1.0 - TAIL)))
+        let [first, .., last] = values.as_slice() else { return None };
+        let differ = last - first > ROUNDING * last.abs();
+        match metrics[index] {
+            _ if !enough || !is_fair => None,
+            _ if differ => Some((quantile(&values, TAIL), quantile(&values, 1.0 - TAIL))),
+            Metric::Accuracy => Some(wilson(*first, models.len())),
+            _ => None,
+        }
     };
     (0..metrics.len()).map(interval).collect()
+}
+
+/// The interval of a share of so many draws (Wilson 1927).
+fn wilson(share: f64, draws: usize) -> (f64, f64) {
+    let (n, square) = (draws as f64, NORMAL * NORMAL);
+    let middle = share + square / (2.0 * n);
+    let half = NORMAL * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    let end = |end: f64| end / (1.0 + square / n);
+    // It holds the share, but for rounding.
+    (end(middle - half).min(share), end(middle + half).max(share))
 }
 
 /// A quantile of sorted values, interpolated as numpy's default.
@@ -109,6 +135,27 @@ mod tests {
         let ids: Vec<i64> = (0..20).collect();
         let found = intervals(&[Metric::TauCeiling, Metric::Tau], &ids, &truth, &truth, 1);
         assert_eq!(found[0], None);
-        assert_eq!(found[1], Some((1.0, 1.0)), "ties in both do not count");
+        assert_eq!(found[1], None, "1 in every resample, since ties in both do not count");
+    }
+
+    /// What scipy's `binomtest(k, 7).proportion_ci(method="wilson")` says of 0 and 7.
+    #[test]
+    fn a_share_that_no_resample_changes_is_still_by_chance() {
+        let interval = |right: bool| {
+            let ids: Vec<i64> = (0..14).map(|row| row / 2).collect();
+            let truth = [1.0; 14];
+            let predicted = [f64::from(u8::from(right)); 14];
+            intervals(&[Metric::Accuracy, Metric::Mse], &ids, &truth, &predicted, 1)
+        };
+        // 7 models of two states.
+        for (right, low, high) in
+            [(false, 0.0, 0.354_330_435_066_687_4), (true, 0.645_669_564_933_312_6, 1.0)]
+        {
+            let found = interval(right);
+            let (a, b) = found[0].unwrap();
+            assert!((a - low).abs() < 1e-12 && (b - high).abs() < 1e-12, "{a} {b}");
+            assert!(a == 0.0 || b == 1.0, "{a} {b}");
+            assert_eq!(found[1], None);
+        }
     }
 }

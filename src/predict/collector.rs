@@ -188,26 +188,23 @@ impl fmt::Display for Gaps {
             1 => format!("1 {noun}"),
             _ => format!("{count} {noun}s"),
         };
-        let (features, values) = self.partial;
-        write!(
-            f,
-            "`{}` lacks {} in {}",
-            self.set,
-            plural(values, "value"),
-            plural(features, "feature")
-        )?;
+        let (set, (features, values)) = (&self.set, self.partial);
         if features > 0 {
-            f.write_str(
-                ": trees know them as missing, other predictors take the mean of the training part",
+            let (values, features) = (plural(values, "value"), plural(features, "feature"));
+            write!(
+                f,
+                "`{set}` lacks {values} in {features}: trees know them as missing, other predictors \
+                 take the mean of the training part"
             )?;
         }
-        match self.empty.as_slice() {
-            [] => Ok(()),
-            [first] => write!(f, "; no state has `{first}`, which is left out"),
-            [first, ..] => {
-                let count = self.empty.len();
-                write!(f, "; no state has `{first}` and others, {count} in all, which are left out")
-            }
+        let Some(first) = self.empty.first() else { return Ok(()) };
+        match features {
+            0 => write!(f, "of `{set}` no state has `{first}`")?,
+            _ => write!(f, "; no state has `{first}`")?,
+        }
+        match self.empty.len() {
+            1 => f.write_str(", which is left out"),
+            count => write!(f, " and others, {count} in all, which are left out"),
         }
     }
 }
@@ -357,7 +354,7 @@ mod tests {
         );
         let (none, gaps) = matrix(vec![None; 3]).unwrap();
         assert_eq!(none.names(), ["w[0]", "w[1]"]);
-        let said = "`s` lacks 0 values in 0 features; no state has `a`, which is left out";
+        let said = "of `s` no state has `a`, which is left out";
         assert_eq!(gaps.to_string(), said);
         let error = matrix(vec![Some(f64::NAN), None, Some(f64::INFINITY)]).unwrap_err();
         assert_eq!(

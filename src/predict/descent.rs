@@ -1,26 +1,39 @@
-//! Minimisation of smooth convex functions: L-BFGS (Nocedal 1980).
+//! Minimisation of smooth functions: L-BFGS (Nocedal 1980).
 
 use std::collections::VecDeque;
 
-/// Steps it remembers.
-const MEMORY: usize = 10;
+/// Steps it remembers, and over which progress is judged.
+pub(super) const MEMORY: usize = 10;
 
 /// Steps at most.
-const STEPS: usize = 500;
+const STEPS: usize = 2000;
 
-/// It ends where no slope is larger.
-const TOLERANCE: f64 = 1e-6;
+/// It ends where so many steps lower the value by no more than this share of it.
+const PROGRESS: f64 = 1e-8;
 
-/// The minimum of `function`, which yields value and gradient, from `point` on.
+/// Where a descent ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct End {
+    pub(super) point: Vec<f64>,
+    /// Whether there was nothing left to gain, rather than no step left to take.
+    pub(super) has_converged: bool,
+}
+
+/// Descends `function`, which yields value and gradient, from `point` on: until no slope is
+/// larger than `flat`, until the value hardly falls any more, or for [`STEPS`].
 pub(super) fn minimise(
     mut point: Vec<f64>,
+    flat: f64,
     function: impl Fn(&[f64]) -> (f64, Vec<f64>),
-) -> Vec<f64> {
+) -> End {
     let (mut value, mut gradient) = function(&point);
     let mut memory: VecDeque<Step> = VecDeque::new();
+    // Of the last steps, the newest last.
+    let mut values = VecDeque::from([value]);
     for _ in 0..STEPS {
-        if gradient.iter().all(|slope| slope.abs() <= TOLERANCE) {
-            break;
+        let is_slow = values.len() > MEMORY && values[0] - value <= PROGRESS * value.abs();
+        if is_slow || gradient.iter().all(|slope| slope.abs() <= flat) {
+            return End { point, has_converged: true };
         }
         let mut direction = direction(&memory, &gradient);
         let mut slope = dot(&direction, &gradient);
@@ -44,7 +57,9 @@ pub(super) fn minimise(
             }
         };
         // No point nearby is lower: what is left is rounding.
-        let Some((next, next_value, next_gradient)) = next else { break };
+        let Some((next, next_value, next_gradient)) = next else {
+            return End { point, has_converged: value.is_finite() };
+        };
         let step = Step {
             moved: next.iter().zip(&point).map(|(a, b)| a - b).collect(),
             turned: next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect(),
@@ -56,8 +71,12 @@ pub(super) fn minimise(
             memory.push_back(step);
         }
         (point, value, gradient) = (next, next_value, next_gradient);
+        values.push_back(value);
+        if values.len() > MEMORY + 1 {
+            values.pop_front();
+        }
     }
-    point
+    End { point, has_converged: false }
 }
 
 /// How a step changed the point and the gradient.
@@ -104,11 +123,26 @@ mod tests {
                 value += curvature * away * away / 2.0;
                 curvature * away
             });
-            let slope = slope.collect();
+            let slope: Vec<f64> = slope.collect();
             (value, slope)
         };
-        for (i, x) in minimise(vec![0.0; 5], bowl).into_iter().enumerate() {
-            assert!((x - (i + 1) as f64).abs() < 1e-6, "{i}: {x}");
+        // Its slope is 50,000 at first. What is measured in millionths has the same bottom.
+        for unit in [1.0, 1e-6] {
+            let scaled = |point: &[f64]| {
+                let (value, slope) = bowl(point);
+                (unit * value, slope.into_iter().map(|slope| unit * slope).collect())
+            };
+            let end = minimise(vec![0.0; 5], 1e-6 * unit, scaled);
+            assert!(end.has_converged);
+            for (i, x) in end.point.into_iter().enumerate() {
+                assert!((x - (i + 1) as f64).abs() < 1e-6, "{unit}, {i}: {x}");
+            }
         }
+    }
+
+    #[test]
+    fn where_there_is_no_bottom_it_is_not_said_to_be_found() {
+        let end = minimise(vec![0.0], 1e-6, |point| (-point[0], vec![-1.0]));
+        assert!(!end.has_converged);
     }
 }

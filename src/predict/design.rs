@@ -2,6 +2,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::matrix::Matrix;
@@ -58,21 +59,34 @@ impl Design {
 
     /// The rows of the states `rows`, one after the other, in place of what `values` had.
     pub(super) fn fill(&self, features: &Matrix, rows: &[usize], values: &mut Vec<f64>) {
-        let columns = self.columns();
-        // Ones stay where features do not go.
-        values.clear();
-        values.resize(rows.len() * columns, 1.0);
-        for (&row, values) in rows.iter().zip(values.chunks_mut(columns.max(1))) {
-            let values = &mut values[..self.means.len()];
-            features.read(row, values);
-            for (value, mean) in values.iter_mut().zip(&self.means) {
-                *value = if value.is_nan() { *mean } else { *value };
-            }
-            let Some(deviations) = &self.deviations else { continue };
-            for ((value, mean), deviation) in values.iter_mut().zip(&self.means).zip(deviations) {
-                *value = (*value - mean) / deviation;
-            }
+        self.fill_undivided(features, rows, values);
+        let Some(deviations) = &self.deviations else { return };
+        for values in values.chunks_mut(self.columns().max(1)) {
+            values.iter_mut().zip(deviations).for_each(|(value, deviation)| *value /= deviation);
         }
+    }
+
+    /// The same before deviations divide them: weights and slopes can be divided instead, once
+    /// for all states ([`Self::divided`]). Means do go from each value: taken from sums, they
+    /// would cancel where a feature is large against its deviation.
+    pub(super) fn fill_undivided(&self, features: &Matrix, rows: &[usize], values: &mut Vec<f64>) {
+        // Ones stay where features do not go.
+        if self.has_ones() {
+            values.clear();
+        }
+        values.resize(rows.len() * self.columns(), 1.0);
+        Arch::new().dispatch(Fill { design: self, features, rows, values });
+    }
+
+    /// Weights of the columns, a score's after another's, as weights of undivided ones; or slopes
+    /// along undivided columns as slopes along these.
+    pub(super) fn divided(&self, mut values: Mat<f64>) -> Mat<f64> {
+        let Some(deviations) = &self.deviations else { return values };
+        for score in 0..values.ncols() {
+            let values = values.col_as_slice_mut(score).iter_mut().zip(deviations);
+            values.for_each(|(value, deviation)| *value /= deviation);
+        }
+        values
     }
 
     /// The features of a state in single precision, without the one.
@@ -90,16 +104,42 @@ impl Design {
         rows: &[usize],
         weights: MatRef<'_, f64>,
     ) -> Vec<Vec<f64>> {
+        let weights = self.divided(weights.to_owned());
         let chunk = |values: &mut Vec<f64>, rows: &[usize]| {
-            self.fill(features, rows, values);
+            self.fill_undivided(features, rows, values);
             let values = MatRef::from_row_major_slice(values, rows.len(), self.columns());
             let mut product = Mat::zeros(rows.len(), weights.ncols());
-            matmul(&mut product, Accum::Replace, values, weights, 1.0, Par::Seq);
+            matmul(&mut product, Accum::Replace, values, &weights, 1.0, Par::Seq);
             product
         };
         let chunks: Vec<Mat<f64>> = rows.par_chunks(CHUNK).map_init(Vec::new, chunk).collect();
         let column = |index| chunks.iter().flat_map(move |chunk| chunk.col_as_slice(index));
         (0..weights.ncols()).map(|index| column(index).copied().collect()).collect()
+    }
+}
+
+/// Reads rows in the widest vector instructions there are.
+struct Fill<'a> {
+    design: &'a Design,
+    features: &'a Matrix,
+    rows: &'a [usize],
+    values: &'a mut [f64],
+}
+
+impl WithSimd for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { design: Design { means, .. }, features, rows, values } = self;
+        let columns = self.design.columns();
+        for (index, row) in rows.iter().enumerate() {
+            let values = &mut values[index * columns..][..means.len()];
+            match self.design.has_ones() {
+                true => features.read_known::<false>(*row, means, values),
+                false => features.read_known::<true>(*row, means, values),
+            }
+        }
     }
 }
 

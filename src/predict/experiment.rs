@@ -166,6 +166,14 @@ impl Experiment {
     ) -> Result<Findings> {
         let plans = states.targets.iter().map(|target| self.plan(target, &states));
         let plans = plans.collect::<Result<Vec<_>>>()?;
+        self.splitting.unselected(&states.model_ids).iter().for_each(|line| watch(line));
+        if let [first, .., last] = states.archs.as_slice() {
+            let count = states.archs.len();
+            watch(&format!(
+                "the states are of {count} architectures, `{first}` to `{last}`: features of tensors \
+                 go by their places, and what a model lacks is 0"
+            ));
+        }
         // All queries first: a wrong name should not be told after an hour.
         let mut sets: Vec<(&str, String)> = Vec::new();
         for set in std::iter::once(HYPER).chain(self.features.iter().map(String::as_str)) {
@@ -242,11 +250,14 @@ impl Experiment {
     ) -> Result<()> {
         let count = states.model_ids.len();
         let values = (count * columns) as f64 * if is_single { 4.0 } else { 8.0 };
-        let of_plan = |plan: &Plan<'_>| -> f64 {
+        // One predictor is fitted after the other, but products of features stay for all.
+        let of_plan = |plan: &Plan<'_>| {
             let bytes = |by: &Predictor| by.bytes(count, columns, plan.target.classes.len());
-            plan.predictors.iter().map(bytes).sum()
+            plan.predictors.iter().map(bytes).fold(0.0, f64::max)
         };
-        let bytes = values + plans.iter().map(of_plan).fold(0.0, f64::max);
+        let kept = plans.iter().flat_map(|plan| &plan.predictors);
+        let kept = kept.map(|by| by.kept_bytes(columns)).fold(0.0, f64::max);
+        let bytes = values + kept + plans.iter().map(of_plan).fold(0.0, f64::max);
         memory::expect(set, (count, columns), bytes as u64, crate::memory::free())
     }
 
@@ -298,12 +309,14 @@ impl Experiment {
     ) -> Judged {
         let rows = task.split.rows(part).to_vec();
         let (truth, predicted) = (task.target.of(&rows), fit.of(part).to_vec());
-        let metrics: &[Metric] = match task.target.is_class() {
-            true => &Metric::OF_CLASSES,
-            false => &Metric::OF_NUMBERS,
+        let mut metrics: Vec<Metric> = match task.target.is_class() {
+            true => Metric::OF_CLASSES.to_vec(),
+            false => Metric::OF_NUMBERS.to_vec(),
         };
+        let score = self.protocol.score();
+        metrics.sort_by_key(|metric| *metric != score);
         let ids: Vec<i64> = rows.iter().map(|&row| states.model_ids[row]).collect();
-        let intervals = intervals(metrics, &ids, &truth, &predicted, self.seed);
+        let intervals = intervals(&metrics, &ids, &truth, &predicted, self.seed);
         let score = |(&metric, interval): (&Metric, Option<(f64, f64)>)| {
             let value = Some(metric.of(&truth, &predicted)).filter(|value| !value.is_nan());
             Score { metric, value, interval: interval.filter(|_| value.is_some()) }

@@ -74,8 +74,13 @@ impl Reference {
     }
 
     pub(super) fn features(&self) -> Features {
+        Self::of(self.features.concat())
+    }
+
+    /// Six features of each state, row by row.
+    pub(super) fn of(values: Vec<f64>) -> Features {
         let names = (0..6).map(|index| format!("x{index}")).collect();
-        Features::new(Matrix::new(names, self.features.len(), self.features.concat()).unwrap())
+        Features::new(Matrix::new(names, values.len() / 6, values).unwrap())
     }
 
     pub(super) fn features_with_gaps(&self) -> Features {

@@ -63,6 +63,25 @@ impl Matrix {
         self.read_from(row, 0, to);
     }
 
+    /// The same with the mean of a feature in the place of a missing value; less that mean, if
+    /// features are `CENTRED`. In the vector instructions of who calls it.
+    #[inline(always)]
+    pub(super) fn read_known<const CENTRED: bool>(
+        &self,
+        row: usize,
+        means: &[f64],
+        to: &mut [f64],
+    ) {
+        let places = row * self.columns()..(row + 1) * self.columns();
+        match &self.values {
+            Values::Single(values) => {
+                let values = values[places].iter().map(|value| f64::from(*value));
+                known::<CENTRED>(values, means, to);
+            }
+            Values::Double(values) => known::<CENTRED>(values[places].iter().copied(), means, to),
+        }
+    }
+
     /// Some features of the states `rows`, feature by feature.
     pub(super) fn features(&self, features: Range<usize>, rows: &[usize]) -> Vec<Vec<f64>> {
         let mut columns = vec![Vec::with_capacity(rows.len()); features.len()];
@@ -98,6 +117,14 @@ impl Matrix {
             Values::Double(values) => Values::Double(kept(values, &stays)),
         };
         Self { names: kept(&self.names, &stays), rows: self.rows, values }
+    }
+}
+
+#[inline(always)]
+fn known<const CENTRED: bool>(values: impl Iterator<Item = f64>, means: &[f64], to: &mut [f64]) {
+    for ((to, value), mean) in to.iter_mut().zip(values).zip(means) {
+        let known = if value.is_nan() { *mean } else { value };
+        *to = if CENTRED { known - mean } else { known };
     }
 }
 

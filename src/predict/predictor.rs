@@ -2,7 +2,7 @@
 
 use super::target::Target;
 use super::task::{Fit, Task};
-use super::{boosted, logit_linear, mean, ridge, softmax, statnn};
+use super::{boosted, linear, logit_linear, mean, ridge, softmax, statnn};
 use crate::error::{Error, Result};
 
 /// A predictor.
@@ -96,24 +96,32 @@ impl Predictor {
             Self::Mean => Ok(mean::fit(task)),
             Self::Ridge => ridge::fit(task),
             Self::Softmax | Self::Probe => softmax::fit(task),
-            Self::LogitLinear => Ok(logit_linear::fit(task)),
+            Self::LogitLinear => logit_linear::fit(task),
             Self::Gbt => Ok(boosted::fit(task)),
             Self::StatNn => statnn::fit(task),
         }
     }
 
-    /// The most bytes that it needs beside the features of so many states, about: what grows
-    /// with them.
+    /// The most bytes that it needs beside the features of so many states while it is fitted, about:
+    /// what grows with them.
     pub(super) fn bytes(self, states: usize, columns: usize, classes: usize) -> f64 {
         let (states_f, columns_f) = (states as f64, columns as f64);
         match self {
             Self::Mean => 0.0,
-            // Products and factors; or what a descent remembers, which is less.
-            Self::Ridge | Self::Probe => 16.0 * columns_f * columns_f,
-            Self::Softmax | Self::LogitLinear => 250.0 * columns_f * classes.max(1) as f64,
+            // Factors; or what a descent remembers, which is less.
+            Self::Ridge | Self::Probe => 8.0 * columns_f * columns_f,
+            Self::Softmax | Self::LogitLinear => linear::bytes(columns, classes.max(1)),
             Self::Gbt => boosted::bytes(states, columns),
             // Weights, gradients and two moments of the first layer.
             Self::StatNn => 16.0 * 1000.0 * columns_f + 4.0 * states_f,
+        }
+    }
+
+    /// The bytes that it leaves for other predictors and targets: products of all features.
+    pub(super) fn kept_bytes(self, columns: usize) -> f64 {
+        match self {
+            Self::Ridge => 8.0 * columns as f64 * columns as f64,
+            _ => 0.0,
         }
     }
 }
@@ -125,11 +133,17 @@ mod tests {
     #[test]
     fn memory_grows_as_each_predictor_does() {
         let bytes = |by: Predictor, columns| by.bytes(50_000, columns, 4);
-        // Two square matrices of double precision.
-        assert_eq!(bytes(Predictor::Ridge, 2464), 2.0 * 8.0 * 2464.0 * 2464.0);
+        // Square matrices of double precision: factors, and products that stay.
+        assert_eq!(bytes(Predictor::Ridge, 2464), 8.0 * 2464.0 * 2464.0);
+        assert_eq!(Predictor::Ridge.kept_bytes(2464), 8.0 * 2464.0 * 2464.0);
+        assert_eq!(Predictor::Gbt.kept_bytes(2464), 0.0);
+        // 32 sums of gradients, 10 steps and their turns, and a few more for each class; beside them
+        // 16 rows for each thread.
+        let of = |classes| Predictor::Softmax.bytes(50_000, 2464, classes);
+        assert_eq!(of(5) - of(4), 60.0 * 8.0 * 2464.0);
         // A byte for each feature, and 63 histograms of 739 features, 256 bins, 16 bytes each.
         let histograms = 63.0 * 739.0 * 256.0 * 16.0;
         assert_eq!(bytes(Predictor::Gbt, 2464), 50_000.0 * 2464.0 + histograms);
-        assert!(bytes(Predictor::Ridge, 11_173_962) > 1e15, "weights of a ResNet-18");
+        assert!(bytes(Predictor::Ridge, 11_173_962) > 9e14, "weights of a ResNet-18");
     }
 }

@@ -1,5 +1,6 @@
 //! Published protocols by name.
 
+use super::metric::Metric;
 use super::predictor::Predictor;
 use super::split::Splitting;
 use crate::error::{Error, Result};
@@ -78,6 +79,14 @@ impl Protocol {
             Self::ModelzoosV1 => &[Predictor::Probe],
             Self::UnterthinerV1 => &[Predictor::Gbt, Predictor::LogitLinear],
             Self::NfnV1 => &[Predictor::StatNn],
+        }
+    }
+
+    /// What predictions of numbers are scored by: the first of their metrics.
+    pub(super) fn score(self) -> Metric {
+        match self {
+            Self::Standard | Self::ModelzoosV1 | Self::UnterthinerV1 => Metric::R2,
+            Self::NfnV1 => Metric::Tau,
         }
     }
 

@@ -4,7 +4,7 @@ use faer::Mat;
 
 use super::split::Part;
 use super::task::{Fit, Task};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The penalties of the zoo paper (Schürholt et al. 2022, `def_downstream_module.py`), from
 /// the strongest on.
@@ -46,13 +46,7 @@ pub(super) fn fit(task: &Task<'_>) -> Result<Fit> {
     let best = guesses.iter().map(error).enumerate();
     let best = best.filter(|(_, error)| error.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1));
     let Some((best, _)) = best else {
-        let message = format!("ridge regression of `{}` has no solution", task.target.name);
-        return Err(Error::invalid(message).with_hint(match task.unscaled {
-            true => "features are too large as they are: choose a protocol that standardises them",
-            false => {
-                "features are too large: choose another set, or leave out models with `--where`"
-            }
-        }));
+        return Err(task.unsolved("ridge regression", task.unscaled));
     };
     let column = columns.subcols(best, 1);
     let predict = |part| -> Vec<f64> {

@@ -5,15 +5,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
 use super::design::Design;
-use super::linear::Linear;
+use super::linear::{Best, Linear};
 use super::metric::Metric;
 use super::split::Part;
 use super::task::{Fit, Task};
 use crate::error::{Error, Result};
 use crate::random::shuffle;
 
-/// Penalties per state, from the strongest on, of which one is chosen.
-const PENALTIES: [f64; 7] = [1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
+/// Penalties per state, from the strongest on, of which one is chosen. Weaker ones predict no
+/// better, and take thousands of steps.
+const PENALTIES: [f64; 5] = [1e0, 1e-1, 1e-2, 1e-3, 1e-4];
 
 /// As of the zoo paper: Adam with PyTorch's defaults but these, and what intercepts begin with.
 const LEARNING_RATE: f32 = 1e-4;
@@ -24,25 +25,23 @@ const INTERCEPT: f32 = 0.01;
 
 /// Fits linear logits: by [`descended`] as published, else by [`penalised`].
 pub(super) fn fit(task: &Task<'_>) -> Result<Fit> {
-    if task.unscaled { descended(task) } else { Ok(penalised(task)) }
+    if task.unscaled { descended(task) } else { penalised(task) }
 }
 
 /// Minimises mean cross-entropy + λ/2 |W|² over standardised features, with a free intercept,
 /// for several λ, and takes the one with the largest accuracy on the validation part; of
 /// several the strongest.
-fn penalised(task: &Task<'_>) -> Fit {
+fn penalised(task: &Task<'_>) -> Result<Fit> {
     let linear = Linear::new(task, task.target.classes.len());
     let labels = task.target.of(task.split.rows(Part::Train));
     let predict = |weights: &[f64], part| largest(&linear.scores(weights, task.split.rows(part)));
     let truth = task.target.of(task.split.rows(Part::Validation));
     let value = |weights: &[f64]| Metric::Accuracy.of(&truth, &predict(weights, Part::Validation));
     let loss = |state: usize, scores: &mut [f64]| cross_entropy(labels[state], scores);
-    let (penalty, weights) = linear.best(&PENALTIES, &loss, value);
-    Fit {
-        validation: predict(&weights, Part::Validation),
-        test: predict(&weights, Part::Test),
-        chosen: format!("lambda={penalty:e}"),
-    }
+    let unsolved = || task.unsolved("softmax regression", false);
+    let Best { weights, chosen } = linear.best(&PENALTIES, &loss, value).ok_or_else(unsolved)?;
+    let [validation, test] = [Part::Validation, Part::Test].map(|part| predict(&weights, part));
+    Fit { validation, test, chosen }.checked().ok_or_else(unsolved)
 }
 
 /// The cross-entropy of logits, and its derivatives by them in their place.
@@ -62,9 +61,13 @@ fn softmax(logits: &[f64]) -> Vec<(f64, f64)> {
     logits.iter().map(share).collect()
 }
 
-/// The class with the largest logit of each state; of several the first one.
+/// The class with the largest logit of each state, of several the first one; NaN where a logit is
+/// beyond numbers.
 fn largest(logits: &[Vec<f64>]) -> Vec<f64> {
     let of_state = |state: usize| {
+        if logits.iter().any(|logits| !logits[state].is_finite()) {
+            return f64::NAN;
+        }
         let classes = 0..logits.len();
         let best =
             classes.max_by(|a, b| logits[*a][state].total_cmp(&logits[*b][state]).then(b.cmp(a)));
@@ -100,14 +103,12 @@ fn descended(task: &Task<'_>) -> Result<Fit> {
         }
     }
     let predict = |part| -> Vec<f64> {
-        let of = |&row: &usize| probe.class(&design.single(features, row)) as f64;
+        let of = |&row: &usize| probe.class(&design.single(features, row));
         task.split.rows(part).iter().map(of).collect()
     };
-    Ok(Fit {
-        validation: predict(Part::Validation),
-        test: predict(Part::Test),
-        chosen: String::new(),
-    })
+    let [validation, test] = [Part::Validation, Part::Test].map(predict);
+    let fit = Fit { validation, test, chosen: String::new() };
+    fit.checked().ok_or_else(|| task.unsolved("softmax regression", true))
 }
 
 /// Linear logits under Adam; weights lie as those of [`Linear`].
@@ -139,10 +140,10 @@ impl Probe {
         (0..self.classes).map(of).collect()
     }
 
-    fn class(&self, values: &[f32]) -> usize {
+    fn class(&self, values: &[f32]) -> f64 {
         let logits: Vec<Vec<f64>> =
             self.logits(values).into_iter().map(|logit| vec![logit]).collect();
-        largest(&logits)[0] as usize
+        largest(&logits)[0]
     }
 
     /// One step of Adam, with the penalty added to the gradient.
@@ -186,8 +187,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::descent::minimise;
-    use super::super::fixture::{assert_close, task};
+    use super::super::fixture::{Reference, assert_close, task};
     use super::*;
 
     #[test]
@@ -197,10 +197,11 @@ mod tests {
             let labels = task.target.of(task.split.rows(Part::Train));
             let loss = |state: usize, scores: &mut [f64]| cross_entropy(labels[state], scores);
             for expected in &reference.logistic {
-                let at = |weights: &[f64]| linear.at(weights, expected.penalty, &loss);
-                let weights = minimise(vec![0.0; 21], at);
-                assert_close(&[at(&weights).0], &[expected.loss], 1e-9);
-                assert_close(&weights[..18], &expected.weights.concat(), 2e-4);
+                let end = linear.descend(vec![0.0; 21], expected.penalty, &loss);
+                let (value, _) = linear.at(&end.point, expected.penalty, &loss);
+                assert!(end.has_converged);
+                assert_close(&[value], &[expected.loss], 1e-9);
+                assert_close(&end.point[..18], &expected.weights.concat(), 2e-4);
             }
         });
     }
@@ -222,6 +223,21 @@ mod tests {
             let double = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
             assert_close(&double(&probe.weights), &double(&expected.concat()), 1e-6);
         });
+    }
+
+    /// Adam's weights are NaN after a step over features beyond single precision.
+    #[test]
+    fn a_probe_that_diverged_says_no_class() {
+        task(true, true, |reference, task| {
+            let mut values = reference.features.concat();
+            values[3] = 1e39;
+            let error = fit(&Task { features: &Reference::of(values), ..*task }).unwrap_err();
+            assert_eq!(error.to_string(), "softmax regression of `class` has no solution");
+            let hint = "features are too large as they are: choose a predictor or a protocol that \
+                        standardises them";
+            assert_eq!(error.hint(), Some(hint));
+        });
+        assert!(largest(&[vec![1.0], vec![f64::NAN], vec![2.0]])[0].is_nan());
     }
 
     #[test]

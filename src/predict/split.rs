@@ -1,10 +1,11 @@
 //! Which states are learnt from and which are judged by: always whole models.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -60,16 +61,20 @@ pub enum Splitting {
 }
 
 impl Splitting {
-    /// Reads lines `model_id,part` below a header.
+    /// Reads lines `model_id,part` below a header; spreadsheets may quote them, and put a byte-order
+    /// mark in front.
     ///
     /// # Errors
-    /// `Invalid` with the line that is not like that, or names a model again.
+    /// `Invalid` with the line that is not like that, or names a model again; if there is none.
     pub fn from_csv(text: &str) -> Result<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let bare = |field: &str| field.trim().trim_matches('"').to_owned();
         let mut parts = HashMap::new();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let (id, part) = line.split_once(',').unwrap_or((line, ""));
+            let (id, part) = (bare(id), bare(part));
             if number == 0 {
-                if (id.trim(), part.trim()) == ("model_id", "part") {
+                if (id.as_str(), part.as_str()) == ("model_id", "part") {
                     continue;
                 }
                 return Err(Error::invalid(format!(
@@ -77,18 +82,34 @@ impl Splitting {
                 )));
             }
             let at = |error: Error| error.context(format!("line {}", number + 1));
-            let id = id.trim().parse::<i64>();
+            let id = id.parse::<i64>();
             let id = id.map_err(|_| at(Error::invalid(format!("`{line}` has no model_id"))))?;
-            let part = Part::by_name(part.trim()).map_err(at)?;
+            let part = Part::by_name(&part).map_err(at)?;
             if parts.insert(id, part).is_some() {
                 return Err(at(Error::invalid(format!("model `{id}` is there twice"))));
             }
+        }
+        if parts.is_empty() {
+            let error = Error::invalid("the split file names no model");
+            return Err(error.with_hint(
+                "below a line `model_id,part` it has one for each model, such as `17,train`",
+            ));
         }
         Ok(Self::Named(parts))
     }
 }
 
 impl Splitting {
+    /// That it names models which are not among those selected, in words.
+    pub(super) fn unselected(&self, model_ids: &[i64]) -> Option<String> {
+        let Self::Named(parts) = self else { return None };
+        let selected: HashSet<i64> = model_ids.iter().copied().collect();
+        let (count, missing) =
+            (parts.len(), parts.keys().filter(|id| !selected.contains(id)).count());
+        (missing > 0)
+            .then(|| format!("{missing} of {count} models in the split file are not selected"))
+    }
+
     /// Whether a model has a part at all.
     pub(super) fn names(&self, id: i64) -> bool {
         match self {
@@ -127,10 +148,18 @@ impl fmt::Display for Splitting {
             Self::Stratified([train, validation, test]) => {
                 write!(f, "{train}/{validation}/{test} stratified")
             }
-            Self::Named(_) => f.write_str("file"),
+            Self::Named(parts) => write!(f, "file:{}", digest(parts)),
             Self::AcrossZoos(_) => f.write_str("across zoos"),
         }
     }
+}
+
+/// Names a split file: eight digits of the SHA-256 of its lines, sorted by model.
+fn digest(parts: &HashMap<i64, Part>) -> String {
+    let sorted: BTreeMap<&i64, &Part> = parts.iter().collect();
+    let lines = sorted.iter().map(|(id, part)| format!("{id},{}\n", part.name()));
+    let digest = Sha256::digest(lines.collect::<String>());
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The states of each part, by their rows.
@@ -349,6 +378,33 @@ mod tests {
             "line 2: unknown part `tset`: expected one of `train`, `validation`, `test`"
         );
         assert_eq!(error("model_id,part\n7,test\n7,train\n"), "line 3: model `7` is there twice");
+        for nothing in ["", "\n", "model_id,part\n"] {
+            assert_eq!(error(nothing), "the split file names no model");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_spreadsheet_is_read() {
+        let text = "\u{feff}\"model_id\",\"part\"\r\n\"7\",\"test\"\r\n8,val\r\n";
+        let parts = [(7, Part::Test), (8, Part::Validation)];
+        assert_eq!(Splitting::from_csv(text).unwrap(), Splitting::Named(parts.into()));
+    }
+
+    /// `printf '%s\n' -7,test 8,validation 11,train | sha256sum`.
+    #[test]
+    fn files_are_told_apart() {
+        let file = |text: &str| Splitting::from_csv(text).unwrap().to_string();
+        assert_eq!(file("model_id,part\n11,train\n8,val\n-7,test\n"), "file:271566e8");
+        assert_ne!(file("model_id,part\n11,train\n8,val\n-7,train\n"), "file:271566e8");
+    }
+
+    #[test]
+    fn models_of_the_file_that_are_not_selected_are_counted() {
+        let named = Splitting::from_csv("model_id,part\n1,train\n2,val\n3,test\n").unwrap();
+        let said = "2 of 3 models in the split file are not selected";
+        assert_eq!(named.unselected(&[1, 1, 4]).as_deref(), Some(said));
+        assert_eq!(named.unselected(&[1, 2, 3, 4]), None);
+        assert_eq!(Splitting::Random([70, 15, 15]).unselected(&[1]), None);
     }
 
     #[test]

@@ -34,11 +34,13 @@ const CHUNK: usize = 1024;
 
 /// Trains the network on the training part.
 pub(super) fn fit(task: &Task<'_>) -> Result<Fit> {
-    train(task, PUBLISHED)
-        .map_err(|error| Error::internal(format!("training StatNN: {error}")).with_source(error))
+    let fit = train(task, PUBLISHED)
+        .map_err(|error| Error::internal(format!("training StatNN: {error}")).with_source(error))?;
+    fit.ok_or_else(|| task.unsolved("StatNN", true))
 }
 
-fn train(task: &Task<'_>, shape: Shape) -> candle_core::Result<Fit> {
+/// What the best epoch says; `None` if each is beyond numbers.
+fn train(task: &Task<'_>, shape: Shape) -> candle_core::Result<Option<Fit>> {
     let inputs = Inputs::new(task);
     let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
     let network = Network::new(inputs.features.columns(), shape.hidden, &mut rng)?;
@@ -58,11 +60,13 @@ fn train(task: &Task<'_>, shape: Shape) -> candle_core::Result<Fit> {
         let value = value(&truth, &predicted);
         if best.as_ref().is_none_or(|(best, _)| value > *best) {
             let test = network.predict(&inputs, test)?;
-            let chosen = format!("epoch={epoch}");
-            best = Some((value, Fit { validation: predicted, test, chosen }));
+            let fit = Fit { validation: predicted, test, chosen: format!("epoch={epoch}") };
+            if let Some(fit) = fit.checked() {
+                best = Some((value, fit));
+            }
         }
     }
-    best.map(|(_, fit)| fit).ok_or_else(|| candle_core::Error::Msg("no epochs".to_owned()))
+    Ok(best.map(|(_, fit)| fit))
 }
 
 /// What the best epoch has most of: tau, and of the same tau the negative error. Where nothing
@@ -195,10 +199,22 @@ mod tests {
             let target = target.unwrap();
             let task = Task { target: &target, ..*task };
             let shape = Shape { hidden: 8, epochs: 3, batch: 8 };
-            let fit = train(&task, shape).unwrap();
-            assert_eq!(fit, train(&task, shape).unwrap(), "the seed decides");
+            let fit = train(&task, shape).unwrap().unwrap();
+            assert_eq!(fit, train(&task, shape).unwrap().unwrap(), "the seed decides");
             assert!(fit.chosen.starts_with("epoch="));
             assert!(fit.test.iter().all(|share| (0.0..=1.0).contains(share)));
+        });
+    }
+
+    /// One loss beyond numbers reaches every weight.
+    #[test]
+    fn a_network_that_diverged_says_nothing() {
+        task(false, true, |reference, task| {
+            let mut target = reference.numbers();
+            target.values[0] = f64::NAN;
+            let task = Task { target: &target, ..*task };
+            let shape = Shape { hidden: 8, epochs: 2, batch: 8 };
+            assert_eq!(train(&task, shape).unwrap(), None);
         });
     }
 

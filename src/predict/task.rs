@@ -7,12 +7,29 @@ use super::gram::Gram;
 use super::matrix::Matrix;
 use super::split::{Part, Split};
 use super::target::Target;
+use crate::error::Error;
 
 /// A matrix of features, and what several fits have in common.
 #[derive(Debug)]
 pub(super) struct Features {
     matrix: Matrix,
     gram: Mutex<Option<Arc<Gram>>>,
+}
+
+impl Task<'_> {
+    /// That a fit is beyond numbers, to features that are `unscaled` or standardised.
+    pub(super) fn unsolved(&self, fit: &str, unscaled: bool) -> Error {
+        let message = format!("{fit} of `{}` has no solution", self.target.name);
+        Error::invalid(message).with_hint(match unscaled {
+            true => {
+                "features are too large as they are: choose a predictor or a protocol that \
+                 standardises them"
+            }
+            false => {
+                "features are too large: choose another set, or leave out models with `--where`"
+            }
+        })
+    }
 }
 
 impl Features {
@@ -66,6 +83,12 @@ pub(super) struct Fit {
 }
 
 impl Fit {
+    /// Itself, if all it says is numbers.
+    pub(super) fn checked(self) -> Option<Self> {
+        let said = self.validation.iter().chain(&self.test);
+        said.copied().all(f64::is_finite).then_some(self)
+    }
+
     /// What it says of a part other than the training part.
     pub(super) fn of(&self, part: Part) -> &[f64] {
         match part {

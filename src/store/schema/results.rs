@@ -16,7 +16,7 @@ pub const RESULTS: TableSchema = TableSchema {
         required(
             "split",
             Utf8,
-            "How models were dealt to parts: percentages of training, validation and test, with `stratified` within each class; `file`; `across zoos`.",
+            "How models were dealt to parts: percentages of training, validation and test, with `stratified` within each class; `file:` and eight digits of the SHA-256 of its lines; `across zoos`.",
         ),
         required("seed", Int64, "Seed of the split, of predictors and of resamples."),
         required("zoos", Utf8, "The zoos studied, separated by commas."),
@@ -34,7 +34,7 @@ pub const RESULTS: TableSchema = TableSchema {
         optional(
             "chosen",
             Utf8,
-            "Hyperparameters that were chosen on the validation part, as `name=value`.",
+            "Hyperparameters that were chosen on the validation part, as `name=value`; `not converged` after one whose fit is short of its minimum.",
         ),
         required("train_models", Int64, "Models of the training part."),
         required("train_states", Int64, "States of the training part."),
