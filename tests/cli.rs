@@ -182,7 +182,7 @@ fn named_queries() {
 fn operations() {
     let folder = site();
     std::fs::write(folder.path().join("more.toml"), small_spec("more", 2)).unwrap();
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 20] = [
         &[
             "train",
             "more.toml",
@@ -222,6 +222,7 @@ fn operations() {
     settings.add_filter(r"( +)\d{4,6}( +NULL +NULL +)(one row|parameter)", "    [bytes]$2$3");
     settings.add_filter(r"( +)\d{4,6}( *\n)", "    [bytes]$2");
     settings.add_filter(r#""bytes_added":\d+"#, "\"bytes_added\":[bytes]");
+        &["copy", "zoo", "third", "--at", "0"],
     settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
 }
 
