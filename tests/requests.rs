@@ -1,8 +1,10 @@
 //! What operations ask of an object store, to the request: a service bills and
 //! delays each of them.
 
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use zoolake::sql::Session;
-use zoolake::store::{RequestCounter, Requests, Store};
+use zoolake::store::{RequestCounter, Requests, Store, Table};
 
 use crate::fixture::{new_place, synthetic, synthetics};
 
@@ -152,3 +154,25 @@ async fn verification_reads_every_object_once() {
     let expected = Requests { get: 20 + 1 + 3 * 20 + 1, list: 2, ..Requests::default() };
     assert_eq!(verifying.await, expected);
 }
+/// A query that fails says which file it was reading, so that this is the one to be checked.
+#[tokio::test]
+async fn of_many_files_the_damaged_one_is_checked() {
+    let counter = RequestCounter::default();
+    let store = store_of(5, &counter).await;
+    let snapshot = store.snapshot().await.unwrap();
+    let table = Table::Weights("cnn_s".to_owned());
+    let path = Path::from(snapshot.files_of(&table)[3].path.as_str());
+    let mut bytes = store.objects().get(&path).await.unwrap().bytes().await.unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    store.objects().put(&path, bytes.into()).await.unwrap();
+    let session = Session::new(&store, &snapshot).await.unwrap();
+    let failing = requests_of(&counter, async {
+        let rows = session.sql("SELECT max(vector_max(weights)) FROM vectors_cnn_s").await;
+        let error = rows.unwrap().collect().await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("`{path}` has been altered")), "{error}");
+    });
+    let Requests { head, get, list, .. } = failing.await;
+    // Its size, its bytes; and whether a vacuum was there.
+    assert_eq!((head, get, list), (1, 1, 1));
+}
+
