@@ -122,6 +122,51 @@ async fn a_tensor_is_read_without_the_rest_of_its_state() {
 }
 
 #[tokio::test]
+async fn a_compaction_reads_small_files_once() {
+    let counter = RequestCounter::default();
+    let store = store_of(4, &counter).await;
+    let compacting = requests_of(&counter, async {
+        store.compact(&|_| {}).await.unwrap();
+    });
+    // Entries, and files of three tables; whether others have committed since.
+    let get = 4 + 3 * 4;
+    let expected = Requests { get, list: 2, put: 3, put_create: 1, ..Requests::default() };
+    assert_eq!(compacting.await, expected);
+}
+
+#[tokio::test]
+async fn a_drop_reads_the_keys_of_models() {
+    let counter = RequestCounter::default();
+    let store = store_of(4, &counter).await;
+    let dropping = requests_of(&counter, async {
+        store.drop_zoo("synthetic").await.unwrap();
+    });
+    // Entries; footer and columns of each file of models, and of the layout.
+    let expected =
+        Requests { get: 4, ranged_get: 2 * (4 + 1), list: 1, put_create: 1, ..Requests::default() };
+    assert_eq!(dropping.await, expected);
+}
+
+#[tokio::test]
+async fn a_copy_sends_every_file_once() {
+    let counter = RequestCounter::default();
+    let (store, target) = (store_of(4, &counter).await, store_of(0, &counter).await);
+    let snapshot = store.snapshot().await.unwrap();
+    let copy = async || {
+        store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+    };
+    // Three files of each commit and the layout, which is looked into.
+    let files = 3 * 4 + 1;
+    let (get, head, put) = (files, files, files);
+    let sent =
+        Requests { get, head, put, ranged_get: 2, list: 1, put_create: 1, ..Requests::default() };
+    assert_eq!(requests_of(&counter, copy()).await, sent);
+    // The entry of the copy; whether others have committed since.
+    let again = Requests { get: 1, list: 2, ..Requests::default() };
+    assert_eq!(requests_of(&counter, copy()).await, again);
+}
+
+#[tokio::test]
 async fn a_vacuum_lists_once_and_reads_entries_that_removed_files() {
     use std::time::Duration;
 
