@@ -188,17 +188,6 @@ async fn a_vacuum_lists_once_and_reads_entries_that_removed_files() {
     assert_eq!(requests_of(&counter, vacuum()).await, again);
 }
 
-#[tokio::test]
-async fn verification_reads_every_object_once() {
-    let counter = RequestCounter::default();
-    let store = store_of(20, &counter).await;
-    let verifying = requests_of(&counter, async {
-        assert_eq!(store.verify().await.unwrap().findings, []);
-    });
-    // Entries, the folded log, files of three tables, and the layout; the log and the data listed.
-    let expected = Requests { get: 20 + 1 + 3 * 20 + 1, list: 2, ..Requests::default() };
-    assert_eq!(verifying.await, expected);
-}
 /// A query that fails says which file it was reading, so that this is the one to be checked.
 #[tokio::test]
 async fn of_many_files_the_damaged_one_is_checked() {
@@ -221,3 +210,14 @@ async fn of_many_files_the_damaged_one_is_checked() {
     assert_eq!((head, get, list), (1, 1, 1));
 }
 
+#[tokio::test]
+async fn verification_reads_every_object_once() {
+    let counter = RequestCounter::default();
+    let store = store_of(20, &counter).await;
+    let verifying = requests_of(&counter, async {
+        assert_eq!(store.verify().await.unwrap().findings, []);
+    });
+    // Entries, the folded log, files of three tables, and the layout; the log and the data listed.
+    let expected = Requests { get: 20 + 1 + 3 * 20 + 1, list: 2, ..Requests::default() };
+    assert_eq!(verifying.await, expected);
+}
