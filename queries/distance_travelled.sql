@@ -8,20 +8,26 @@
 -- column step: mean distance from the state one epoch before
 -- column from_start: mean distance from the state before training
 -- column norm: mean length of the weight vector
-WITH moved AS (
+WITH paths AS (
     SELECT w.model_id,
            w.epoch,
-           sqrt(sum(power(vector_l2_distance(w.weights, before.weights), 2))) AS step,
-           sqrt(sum(power(vector_l2_distance(w.weights, first.weights), 2))) AS from_start,
-           sqrt(sum(power(vector_l2_norm(w.weights), 2))) AS norm
+           vector_step_distance(w.weights) OVER path AS step,
+           vector_start_distance(w.weights) OVER path AS from_start,
+           vector_l2_norm(w.weights) AS norm
     FROM weights w
     JOIN models m ON m.model_id = w.model_id
-    JOIN weights first
-      ON first.model_id = w.model_id AND first.tensor = w.tensor AND first.epoch = 0
-    JOIN weights before
-      ON before.model_id = w.model_id AND before.tensor = w.tensor AND before.epoch = w.epoch - 1
     WHERE m.status = 'ok' AND ($zoo IS NULL OR m.zoo = $zoo)
-    GROUP BY w.model_id, w.epoch
+    WINDOW path AS (PARTITION BY w.model_id, w.tensor ORDER BY w.epoch)
+),
+moved AS (
+    SELECT model_id,
+           epoch,
+           sqrt(sum(power(step, 2))) AS step,
+           sqrt(sum(power(from_start, 2))) AS from_start,
+           sqrt(sum(power(norm, 2))) AS norm
+    FROM paths
+    WHERE epoch > 0
+    GROUP BY model_id, epoch
 )
 SELECT epoch,
        count(*) AS models,

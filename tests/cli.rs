@@ -153,6 +153,21 @@ fn describe_and_verify() {
     settings.bind(|| insta::assert_snapshot!(transcripts(folder.path(), &commands)));
 }
 
+/// Nobody can tell whether the newest log entries are lost: who knows of later ones can.
+#[test]
+fn files_of_no_commit_may_be_of_lost_log_entries() {
+    let folder = site();
+    std::fs::remove_file(folder.path().join("zoo/log/00000000000000000001.json")).unwrap();
+    let told = transcript(folder.path(), &["verify", "-s", "zoo"]);
+    assert_eq!(
+        told,
+        "$ zoolake verify -s zoo\nsound: 0 models in 0 files, 0 B, at commit 0\n\
+         4 data files of no commit: of writers that were killed, failed or are at work, or of log \
+         entries that are lost; before `zoolake vacuum` removes them, see that `zoolake log` begins \
+         with the last commit you know of\n\n"
+    );
+}
+
 #[test]
 fn requests_are_counted_on_standard_error() {
     let folder = site();
@@ -182,7 +197,7 @@ fn named_queries() {
 fn operations() {
     let folder = site();
     std::fs::write(folder.path().join("more.toml"), small_spec("more", 2)).unwrap();
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 20] = [
         &[
             "train",
             "more.toml",
@@ -207,6 +222,7 @@ fn operations() {
         &["vacuum", "-s", "zoo", "--older-than", "0s"],
         &["copy", "zoo", "second", "--at", "3"],
         &["copy", "zoo", "second"],
+        &["copy", "zoo", "third", "--at", "0"],
         &["copy", "zoo", "zoo/zoolake.json"],
         &["copy", "third", "second"],
         &["log", "-s", "second"],

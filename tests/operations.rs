@@ -21,7 +21,7 @@ use zoolake::store::{
 use zoolake::train::Trained;
 use zoolake::zoo::Model;
 
-use crate::fixture::{edit, entry, synthetic, synthetics};
+use crate::fixture::{edit, entry, new_place, synthetic, synthetics};
 
 /// The answer of `sql` over a snapshot, in one batch.
 async fn ask_at(store: &Store, snapshot: &Snapshot, sql: &str) -> RecordBatch {
@@ -61,9 +61,9 @@ pub(crate) async fn on_disk() -> (TempDir, Store) {
     (folder, store)
 }
 
-/// A store in memory with these models in one commit.
+/// A store with these models in one commit.
 pub(crate) async fn at_once(models: &[Trained]) -> Store {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     store.writer().await.unwrap().commit(models, "train").await.unwrap();
     store
 }
@@ -81,9 +81,9 @@ async fn flip(store: &Store, path: &Path) {
     store.objects().put(path, bytes.into()).await.unwrap();
 }
 
-/// A store in memory with synthetic models `0..models`, each in a commit of its own.
+/// A store with synthetic models `0..models`, each in a commit of its own.
 pub(crate) async fn model_by_model(models: u32) -> Store {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let mut writer = store.writer().await.unwrap();
     for index in 0..models {
         writer.commit(&[synthetic(index, 3)], "train").await.unwrap();
@@ -200,8 +200,8 @@ async fn vacuum_removes_what_no_kept_snapshot_needs() {
         let error = store.snapshot_at(gone).await.unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound);
         let said = format!(
-            "commit `{gone}` of store `memory://` was vacuumed: \
-             files that commit `5` removed are gone"
+            "commit `{gone}` of store `{}` was vacuumed: files that commit `5` removed are gone",
+            store.location()
         );
         assert_eq!(error.to_string(), said);
         assert_eq!(error.hint(), Some("`--at 5` and later can be read"));
@@ -334,9 +334,10 @@ async fn a_zoo_that_is_not_there_is_named_with_those_that_are() {
     assert_eq!(error.to_string(), "unknown zoo `othr`: expected one of `other`, `synthetic`");
     assert_eq!(error.hint(), Some("did you mean `other`?"));
     assert_eq!(store.snapshot().await.unwrap().version(), 1);
-    let empty = Store::open_or_create(Location::memory()).await.unwrap();
+    let empty = Store::open_or_create(new_place()).await.unwrap();
     let error = empty.drop_zoo("other").await.unwrap_err();
-    assert_eq!(error.to_string(), "unknown zoo `other`: `memory://` has no models");
+    let said = format!("unknown zoo `other`: `{}` has no models", empty.location());
+    assert_eq!(error.to_string(), said);
     let asked = empty.models_of_zoo("other").await.unwrap_err();
     assert_eq!(asked.to_string(), error.to_string(), "as it is asked before it is dropped");
     assert_eq!(store.models_of_zoo("other").await.unwrap(), 1);
@@ -464,7 +465,7 @@ async fn a_store_gets_what_it_lacks_of_another() {
 #[tokio::test]
 async fn a_store_keeps_weights_as_it_was_created_to() {
     let split = at_once(&synthetics(0..4)).await;
-    let location = Location::memory();
+    let location = new_place();
     Store::open_or_create_with(location.clone(), WeightEncoding::Plain).await.unwrap();
     let plain = Store::open_or_create(location).await.unwrap();
     split.copy_to(&plain, &split.snapshot().await.unwrap(), &|_| {}).await.unwrap();
@@ -479,7 +480,7 @@ async fn a_store_keeps_weights_as_it_was_created_to() {
     assert_eq!(weight_pages(&plain, &both).await, [plain_pages; 2]);
     assert_eq!(weight_pages(&plain, &merged).await, [plain_pages]);
 
-    let back = Store::open_or_create(Location::memory()).await.unwrap();
+    let back = Store::open_or_create(new_place()).await.unwrap();
     plain.copy_to(&back, &merged, &|_| {}).await.unwrap();
     let of_one_commit = at_once(&synthetics(0..6)).await.snapshot().await.unwrap();
     let digest = |snapshot: &Snapshot| {
@@ -506,7 +507,7 @@ async fn weight_pages(store: &Store, snapshot: &Snapshot) -> Vec<(bool, Compress
 async fn an_interrupted_copy_goes_on_where_it_stopped() {
     let store = model_by_model(3).await;
     let snapshot = store.snapshot().await.unwrap();
-    let target = Store::open_or_create(Location::memory()).await.unwrap();
+    let target = Store::open_or_create(new_place()).await.unwrap();
     let last = snapshot.files().last().unwrap();
     let damaged = Path::from(last.path.as_str());
     flip(&store, &damaged).await;
@@ -579,7 +580,7 @@ async fn two_copies_to_one_place_race() {
 
 #[tokio::test]
 async fn verification_goes_on_behind_a_damaged_log_entry() {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let mut writer = store.writer().await.unwrap();
     for index in 0..21 {
         writer.commit(&[synthetic(index, 0)], "train").await.unwrap();

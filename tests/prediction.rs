@@ -331,6 +331,51 @@ async fn results_stay_and_predictions_leave_with_their_models() {
     assert!(error.to_string().ends_with("was dropped while predictions were made"), "{error}");
 }
 
+/// As a backup is brought up to date.
+#[tokio::test]
+async fn a_store_that_is_copied_again_gets_the_runs_it_lacks() {
+    let store = store().await;
+    let other = (0..20).map(|index| synthetic_of("other", "cnn_s", index, 3)).collect::<Vec<_>>();
+    store.writer().await.unwrap().commit(&other, "train").await.unwrap();
+    let copy = Store::open_or_create(new_place()).await.unwrap();
+    let bring =
+        async || store.copy_to(&copy, &store.snapshot().await.unwrap(), &|_| ()).await.unwrap();
+    let counts =
+        async |store: &Store| (count(store, "results").await, count(store, "predictions").await);
+    let experiment = experiment();
+    let findings = run(&experiment, &store).await;
+    record(&store, &experiment, &findings).await;
+    bring().await;
+    let of_a_run = counts(&store).await;
+    assert_eq!(counts(&copy).await, of_a_run);
+
+    // A run, and no model.
+    record(&store, &experiment, &findings).await;
+    let copied = bring().await;
+    assert_eq!((copied.models, copied.results, copied.files), (0, of_a_run.0 as u64, 2));
+    assert_eq!(counts(&copy).await, counts(&store).await);
+    // A run beside models, in files of both that it lacks and that it has.
+    let more = (20..24).map(|index| synthetic_of("other", "cnn_s", index, 3)).collect::<Vec<_>>();
+    store.writer().await.unwrap().commit(&more, "train").await.unwrap();
+    record(&store, &experiment, &findings).await;
+    store.compact(&|_| ()).await.unwrap();
+    let copied = bring().await;
+    assert_eq!((copied.models, copied.results), (4, of_a_run.0 as u64));
+    assert_eq!(counts(&copy).await, counts(&store).await);
+
+    // What models took with them comes with them, of runs that are there as of others.
+    copy.drop_zoo("other").await.unwrap();
+    record(&store, &experiment, &findings).await;
+    let copied = bring().await;
+    assert_eq!((copied.models, copied.results), (24, of_a_run.0 as u64));
+    assert_eq!(counts(&copy).await, counts(&store).await);
+    // Nor does any run come twice, whatever files it is in.
+    copy.compact(&|_| ()).await.unwrap();
+    store.compact(&|_| ()).await.unwrap();
+    assert_eq!((bring().await.files, copy.verify().await.unwrap().findings), (0, vec![]));
+    assert_eq!(counts(&copy).await, counts(&store).await);
+}
+
 /// A folder with the store in `zoo`.
 fn site() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -364,6 +409,19 @@ fn a_table_a_figure_and_a_run_to_ask_for() {
     assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"));
     transcript(folder.path(), &[&common[..], &["--no-save"]].concat());
     assert!(transcript(folder.path(), &asked).ends_with("runs\n1\n\n"), "--no-save");
+
+    let copy =
+        |more: &[&str]| transcript(folder.path(), &[&["copy", "zoo", "second"], more].concat());
+    assert!(copy(&["--at", "1"]).contains("\ncopied 40 models: 4 files, "));
+    let told = copy(&[]);
+    assert!(
+        told.contains("\ncopied 0 models and ") && told.contains(" results: 2 files, "),
+        "{told}"
+    );
+    let told = copy(&[]);
+    assert!(told.contains("nothing to copy: `second` lacks none of 40 models and "), "{told}");
+    let told = transcript(folder.path(), &["log", "-s", "second", "--format", "csv"]);
+    assert!(told.contains("copy zoo at 2: 0 models, results of predictions"), "{told}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What operations ask of an object store, to the request: a service bills and
 //! delays each of them.
 
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use zoolake::sql::Session;
-use zoolake::store::{RequestCounter, Requests, Store};
+use zoolake::store::{RequestCounter, Requests, Store, Table};
 
 use crate::fixture::{new_place, synthetic, synthetics};
 
@@ -120,6 +122,51 @@ async fn a_tensor_is_read_without_the_rest_of_its_state() {
 }
 
 #[tokio::test]
+async fn a_compaction_reads_small_files_once() {
+    let counter = RequestCounter::default();
+    let store = store_of(4, &counter).await;
+    let compacting = requests_of(&counter, async {
+        store.compact(&|_| {}).await.unwrap();
+    });
+    // Entries, and files of three tables; whether others have committed since.
+    let get = 4 + 3 * 4;
+    let expected = Requests { get, list: 2, put: 3, put_create: 1, ..Requests::default() };
+    assert_eq!(compacting.await, expected);
+}
+
+#[tokio::test]
+async fn a_drop_reads_the_keys_of_models() {
+    let counter = RequestCounter::default();
+    let store = store_of(4, &counter).await;
+    let dropping = requests_of(&counter, async {
+        store.drop_zoo("synthetic").await.unwrap();
+    });
+    // Entries; footer and columns of each file of models, and of the layout.
+    let expected =
+        Requests { get: 4, ranged_get: 2 * (4 + 1), list: 1, put_create: 1, ..Requests::default() };
+    assert_eq!(dropping.await, expected);
+}
+
+#[tokio::test]
+async fn a_copy_sends_every_file_once() {
+    let counter = RequestCounter::default();
+    let (store, target) = (store_of(4, &counter).await, store_of(0, &counter).await);
+    let snapshot = store.snapshot().await.unwrap();
+    let copy = async || {
+        store.copy_to(&target, &snapshot, &|_| {}).await.unwrap();
+    };
+    // Three files of each commit and the layout, which is looked into.
+    let files = 3 * 4 + 1;
+    let (get, head, put) = (files, files, files);
+    let sent =
+        Requests { get, head, put, ranged_get: 2, list: 1, put_create: 1, ..Requests::default() };
+    assert_eq!(requests_of(&counter, copy()).await, sent);
+    // The entry of the copy; whether others have committed since.
+    let again = Requests { get: 1, list: 2, ..Requests::default() };
+    assert_eq!(requests_of(&counter, copy()).await, again);
+}
+
+#[tokio::test]
 async fn a_vacuum_lists_once_and_reads_entries_that_removed_files() {
     use std::time::Duration;
 
@@ -139,6 +186,28 @@ async fn a_vacuum_lists_once_and_reads_entries_that_removed_files() {
     assert_eq!(requests_of(&counter, vacuum()).await, expected);
     let again = Requests { get: opened.get + 1, ..opened };
     assert_eq!(requests_of(&counter, vacuum()).await, again);
+}
+
+/// A query that fails says which file it was reading, so that this is the one to be checked.
+#[tokio::test]
+async fn of_many_files_the_damaged_one_is_checked() {
+    let counter = RequestCounter::default();
+    let store = store_of(5, &counter).await;
+    let snapshot = store.snapshot().await.unwrap();
+    let table = Table::Weights("cnn_s".to_owned());
+    let path = Path::from(snapshot.files_of(&table)[3].path.as_str());
+    let mut bytes = store.objects().get(&path).await.unwrap().bytes().await.unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    store.objects().put(&path, bytes.into()).await.unwrap();
+    let session = Session::new(&store, &snapshot).await.unwrap();
+    let failing = requests_of(&counter, async {
+        let rows = session.sql("SELECT max(vector_max(weights)) FROM vectors_cnn_s").await;
+        let error = rows.unwrap().collect().await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("`{path}` has been altered")), "{error}");
+    });
+    let Requests { head, get, list, .. } = failing.await;
+    // Its size, its bytes; and whether a vacuum was there.
+    assert_eq!((head, get, list), (1, 1, 1));
 }
 
 #[tokio::test]

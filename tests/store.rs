@@ -122,9 +122,8 @@ async fn damage_is_named_with_what_still_works() {
     assert!(failed.hint().unwrap().contains("other tables still work"));
     assert_eq!(count(&store, "SELECT count(DISTINCT zoo) FROM models").await, 1);
 
-    let mut flipped = whole.to_vec();
-    flipped[10] ^= 1;
-    store.objects().put(&path, flipped.into()).await.unwrap();
+    store.objects().put(&path, whole.into()).await.unwrap();
+    damage(&store, &path, |bytes| bytes[10] ^= 1).await;
     let findings = store.verify().await.unwrap().findings;
     assert_eq!(findings.len(), 1);
     assert!(findings[0].problem.contains("SHA-256"), "{findings:?}");
@@ -132,6 +131,61 @@ async fn damage_is_named_with_what_still_works() {
     store.objects().delete(&path).await.unwrap();
     let findings = store.verify().await.unwrap().findings;
     assert!(findings[0].problem.contains("is missing"), "{findings:?}");
+}
+
+/// Replaces an object by what `change` makes of it.
+async fn damage(store: &Store, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap().to_vec();
+    change(&mut bytes);
+    store.objects().put(path, bytes.into()).await.unwrap();
+}
+
+/// What a query says that fails, with its hint.
+async fn failure(store: &Store, sql: &str) -> (Kind, String, bool) {
+    let session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
+    let failed = match session.sql(sql).await {
+        Ok(rows) => rows.collect().await.unwrap_err(),
+        Err(error) => error,
+    };
+    let hinted = failed.hint().is_some_and(|hint| hint.contains("`zoolake verify`"));
+    (failed.kind(), failed.to_string(), hinted)
+}
+
+/// What is asked for lies beyond the end, which stores call a wrong question.
+#[tokio::test]
+async fn a_file_that_lost_its_end_is_named() {
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    store.writer().await.unwrap().commit(&synthetics(0..64), "train").await.unwrap();
+    let snapshot = store.snapshot().await.unwrap();
+    for (table, sql) in [
+        ("weights_cnn_s", "SELECT max(vector_l2_norm(weights)) FROM vectors_cnn_s"),
+        ("epochs", "SELECT max(test_acc) FROM epochs"),
+    ] {
+        let file = snapshot.files().find(|file| file.table.to_string() == table).unwrap();
+        damage(&store, &file.path.as_str().into(), |bytes| bytes.truncate(1)).await;
+        let (kind, said, hinted) = failure(&store, sql).await;
+        assert_eq!((kind, hinted), (Kind::Corrupt, true), "{said}");
+        let expected = format!("`{}` has `1` bytes instead of `{}`", file.path, file.bytes);
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
+
+/// Of two damaged files, that which a query reads.
+#[tokio::test]
+async fn damage_to_other_tables_is_not_blamed() {
+    let store = synthetic_store().await;
+    let snapshot = store.snapshot().await.unwrap();
+    let file = |table: &str| {
+        let files = snapshot.files().filter(|file| file.table.to_string() == table);
+        Path::from(files.last().unwrap().path.as_str())
+    };
+    let (weights, epochs) = (file("weights_cnn_s"), file("epochs"));
+    damage(&store, &epochs, |bytes| bytes[10] ^= 1).await;
+    damage(&store, &weights, |bytes| *bytes.last_mut().unwrap() ^= 1).await;
+    let sql = "SELECT max(vector_l2_norm(weights)) FROM vectors_cnn_s";
+    let (kind, said, hinted) = failure(&store, sql).await;
+    assert_eq!((kind, hinted), (Kind::Corrupt, true), "{said}");
+    assert!(said.starts_with(&format!("`{weights}` has been altered")), "{said}");
 }
 
 #[tokio::test]

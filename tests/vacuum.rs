@@ -5,9 +5,9 @@ use std::time::Duration;
 use object_store::ObjectStoreExt;
 use zoolake::Kind;
 use zoolake::sql::Session;
-use zoolake::store::{Garbage, GarbageKind, Location, Snapshot, Store};
+use zoolake::store::{Garbage, GarbageKind, Snapshot, Store};
 
-use crate::fixture::{entry, synthetic, synthetics};
+use crate::fixture::{entry, new_place, synthetic, synthetics};
 use crate::operations::{at_once, everything, first_weights, model_by_model, of_zoo, on_disk};
 
 /// Removes whatever no snapshot needs now, however young it is.
@@ -44,7 +44,7 @@ async fn a_query_that_a_vacuum_overtakes_is_told_so() {
          files that commit `4` removed are gone; run the same command again"
     );
     assert_eq!(refused(&store, &before).await, (Kind::NotFound, overtaken.clone()));
-    let target = Store::open_or_create(Location::memory()).await.unwrap();
+    let target = Store::open_or_create(new_place()).await.unwrap();
     let error = store.copy_to(&target, &before, &|_| {}).await.unwrap_err();
     assert_eq!(format!("{error}; {}", error.hint().unwrap()), overtaken);
     assert_eq!(target.verify().await.unwrap().unreferenced, 0);
@@ -103,7 +103,7 @@ async fn snapshots(store: &Store, first: u64) -> Vec<Snapshot> {
 
 #[tokio::test]
 async fn folded_logs_go_with_the_last_snapshot_that_starts_from_them() {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     commit_each(&store, 0..50).await;
     assert_eq!(store.garbage(Duration::ZERO).await.unwrap(), [], "every snapshot can be read");
     store.compact(&|_| {}).await.unwrap();
@@ -131,7 +131,7 @@ async fn folded_logs_go_with_the_last_snapshot_that_starts_from_them() {
 /// they cannot be read without.
 #[tokio::test]
 async fn a_folded_log_that_a_readable_snapshot_starts_from_stays() {
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     commit_each(&store, 0..25).await;
     let mut writer = store.writer().await.unwrap();
     writer.commit(&of_zoo("other", 0..1), "train").await.unwrap();
@@ -163,7 +163,7 @@ async fn a_vacuum_refuses_a_store_that_lost_entries() {
 #[tokio::test]
 async fn a_copy_does_not_use_the_names_of_dropped_files_again() {
     let source = at_once(&synthetics(0..2)).await;
-    let store = Store::open_or_create(Location::memory()).await.unwrap();
+    let store = Store::open_or_create(new_place()).await.unwrap();
     let snapshot = source.snapshot().await.unwrap();
     for _ in 0..2 {
         source.copy_to(&store, &snapshot, &|_| {}).await.unwrap();

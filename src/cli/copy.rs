@@ -12,14 +12,14 @@ use super::signal;
 use super::stdout::print;
 use super::weights::Weights;
 use crate::error::{Error, Kind, Result};
-use crate::store::CopyProgress;
+use crate::store::{CopyProgress, Table};
 
 /// Copy a store to another place
 ///
 /// Copies the newest snapshot, or that of `--at`, in one commit; to a store that has some of its
-/// models already, those that it lacks. Every file is compared with its checksum on the way. An
-/// interrupted copy goes on where it stopped. Where the other store keeps weights otherwise
-/// (`--weights`), they are written anew.
+/// models and results of predictions already, those that it lacks. Every file is compared with its
+/// checksum on the way. An interrupted copy goes on where it stopped. Where the other store keeps
+/// weights otherwise (`--weights`), they are written anew.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
     /// The store to copy: a folder, `s3://bucket/path`, `gs://bucket/path` or `az://container/path`
@@ -46,6 +46,10 @@ impl Copy {
             Some(version) => source.snapshot_at(version).await?,
             None => source.snapshot().await?,
         };
+        if snapshot.files().next().is_none() {
+            let (from, at) = (&self.from, snapshot.version());
+            return print(&format!("nothing to copy: `{from}` is empty at commit {at}\n"));
+        }
         let target = self.weights.open_or_create(&self.cloud, &self.to, source.encoding()).await?;
         let shown = Shown::new();
         let watch = |progress| shown.update(progress);
@@ -56,20 +60,27 @@ impl Copy {
         shown.bar.finish_and_clear();
         let copied = copied?;
         if copied.files == 0 {
-            return print(&format!(
-                "nothing to copy: `{}` lacks none of {}\n",
-                self.to,
-                count(snapshot.num_models(), "model")
-            ));
+            let results = snapshot.files_of(&Table::Results).iter().map(|file| file.rows).sum();
+            let all = both(snapshot.num_models(), results);
+            return print(&format!("nothing to copy: `{}` lacks none of {all}\n", self.to));
         }
         print(&format!(
             "copied {}: {}, {}; `{}` is at commit {}\n",
-            count(copied.models, "model"),
+            both(copied.models, copied.results),
             count(copied.files, "file"),
             bytes(copied.bytes),
             self.to,
             copied.version
         ))
+    }
+}
+
+/// `3 models`, or `3 models and 16 results`.
+fn both(models: usize, results: u64) -> String {
+    let models = count(models, "model");
+    match results {
+        0 => models,
+        results => format!("{models} and {}", count(results as usize, "result")),
     }
 }
 

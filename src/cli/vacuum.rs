@@ -14,8 +14,9 @@ use crate::store::{Garbage, GarbageKind};
 /// Remove files that are no longer needed
 ///
 /// These are files of older snapshots, which `compact` or `drop` removed from the newest one, and
-/// what writers that were killed left behind. After that `--at` no longer reads the snapshots that
-/// had these files, and says so.
+/// files of no commit: of writers that were killed, or of log entries that are lost, so see first
+/// that `zoolake log` begins with the last commit you know of. After a vacuum `--at` no longer reads
+/// the snapshots that had these files, and says so.
 #[derive(Debug, Args)]
 pub(super) struct Vacuum {
     #[command(flatten)]

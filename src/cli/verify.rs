@@ -42,8 +42,9 @@ impl Verify {
         }
         if report.unreferenced > 0 {
             text += &format!(
-                "{} of no commit, left by writers that were killed or failed, or are still at \
-                 work: harmless; `zoolake vacuum` removes such in time\n",
+                "{} of no commit: of writers that were killed, failed or are at work, or of log \
+                 entries that are lost; before `zoolake vacuum` removes them, see that `zoolake \
+                 log` begins with the last commit you know of\n",
                 count(report.unreferenced, "data file")
             );
         }

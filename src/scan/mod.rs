@@ -37,6 +37,14 @@ pub fn archs(snapshot: &Snapshot) -> Vec<Arch> {
     snapshot.archs().iter().filter_map(|name| Arch::by_name(name).ok()).collect()
 }
 
+/// The stored table that is read as table `name`.
+pub(crate) fn stored(name: &str) -> Table {
+    match name.strip_prefix("vectors_") {
+        Some(arch) => Table::Weights(arch.to_owned()),
+        None => Table::from(name.to_owned()),
+    }
+}
+
 /// Every table of `snapshot`, stored and system, with its name.
 pub fn tables(snapshot: &Snapshot) -> Result<Vec<(String, Arc<dyn TableProvider>)>> {
     let table = |table: Table, schema| -> Result<(String, Arc<dyn TableProvider>)> {

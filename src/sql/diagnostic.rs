@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, Kind, nearest};
-use crate::store::reason;
+use crate::store::{is_beyond_end, reason};
 
 /// Turns a failure of planning or execution into ours. `tables` are the names, and calls such
 /// as `norms_v1()`, to suggest for an unknown table.
@@ -39,13 +39,15 @@ fn repeated(error: &Error) -> Error {
     }
 }
 
-/// What an error of reading the store means: a request that failed, or damage.
+/// What an error of reading the store means: a request that failed, or damage, as where a
+/// file is shorter than its footer, or the log, says.
 /// `None` if the error comes from elsewhere, such as arithmetic.
 fn storage(error: &DataFusionError) -> Option<Error> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(current) = cause {
         match current.downcast_ref::<object_store::Error>() {
             Some(object_store::Error::NotFound { .. }) => break,
+            Some(request) if is_beyond_end(request) => return Some(damaged(&reason(request))),
             Some(request) => {
                 let message = format!("cannot read the store: {}", reason(request));
                 return Some(Error::new(Kind::Unavailable, message));
@@ -62,7 +64,12 @@ fn storage(error: &DataFusionError) -> Option<Error> {
         }
         _ => false,
     };
-    from_files.then(|| Error::corrupt(format!("cannot read the store: {}", one_line(error))))
+    from_files.then(|| damaged(&one_line(error)))
+}
+
+fn damaged(reason: &str) -> Error {
+    Error::corrupt(format!("cannot read the store: {reason}"))
+        .with_hint("`zoolake verify` lists everything that is damaged")
 }
 
 /// The parser says where in its text: `… at Line: 1, Column: 8`.

@@ -1,7 +1,7 @@
 //! The session: the one place where tables, functions and settings meet.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
@@ -25,7 +26,7 @@ use futures::{FutureExt, StreamExt};
 use super::table_function::{self, Failure, TableFunction};
 use super::{diagnostic, functions, paths, shared_statistics, views, wide_rows};
 use crate::error::{Error, Kind, Result, panicked};
-use crate::store::{Snapshot, Store};
+use crate::store::{DataFile, Finding, Snapshot, Store};
 use crate::{memory, scan};
 
 /// Memory that a partition needs to sort: what waits, what is sorted of it, and DataFusion's
@@ -47,8 +48,8 @@ pub struct Session {
 /// Rows, batch by batch: those a query yields, or those of a batch at hand.
 pub struct Rows {
     stream: SendableRecordBatchStream,
-    /// Who explains failures of the query.
-    session: Option<Session>,
+    /// Who explains failures of the query, and the files that it reads.
+    asked: Option<(Session, Vec<Arc<DataFile>>)>,
 }
 
 impl Session {
@@ -129,6 +130,8 @@ impl Session {
 
     /// Answers a query with values for its `$name` parameters.
     pub async fn sql_with(&self, sql: &str, values: Vec<(String, ScalarValue)>) -> Result<Rows> {
+        // As long as nothing is planned, the table functions may be what failed.
+        let mut files: Vec<_> = self.snapshot.files().map(Arc::clone).collect();
         let run = async {
             let mut frame = self.plan(sql).await?;
             if !values.is_empty() {
@@ -136,15 +139,16 @@ impl Session {
             }
             let (mut state, plan) = frame.into_parts();
             let plan = state.optimize(&plan)?;
+            files = self.files_of(&plan)?;
             wide_rows::fit(&mut state, &plan)?;
             let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
             Ok(execute_stream(plan, state.task_ctx())?)
         };
         match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(stream)) => Ok(Rows { stream, session: Some(self.clone()) }),
+            Ok(Ok(stream)) => Ok(Rows { stream, asked: Some((self.clone(), files)) }),
             Ok(Err(Failure::Ours(error))) => Err(error),
-            Ok(Err(Failure::Engine(error))) => Err(self.explain(error).await),
-            Err(panic) => Err(self.explain_panic(panic).await),
+            Ok(Err(Failure::Engine(error))) => Err(self.explain(error, &files).await),
+            Err(panic) => Err(self.explain_panic(panic, &files).await),
         }
     }
 
@@ -166,6 +170,18 @@ impl Session {
             read_only.verify_plan(&plan)?;
             Ok(self.context.execute_logical_plan(plan).await?)
         })
+    }
+
+    /// The files of the tables that a plan scans.
+    fn files_of(&self, plan: &LogicalPlan) -> datafusion::error::Result<Vec<Arc<DataFile>>> {
+        let mut tables = BTreeSet::new();
+        plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                tables.insert(scan::stored(scan.table_name.table()));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(tables.iter().flat_map(|table| self.snapshot.files_of(table)).collect())
     }
 
     /// The snapshot that is asked.
@@ -193,35 +209,46 @@ impl Session {
     }
 
     /// What a failure of DataFusion means. If stored bytes may be the reason,
-    /// looks which file is damaged: that takes time, and there is nothing better
-    /// to do with it.
-    async fn explain(&self, error: DataFusionError) -> Error {
+    /// looks which of `files` is damaged, those first that the failure names: that takes
+    /// time, and there is nothing better to do with it.
+    async fn explain(&self, error: DataFusionError, files: &[Arc<DataFile>]) -> Error {
         let calls = self.table_functions.iter().map(|function| format!("{}()", function.name()));
         let known: Vec<String> = self.tables().into_iter().chain(calls).collect();
-        self.name_damage(diagnostic::explain(error, &known)).await
+        let text = error.to_string();
+        let is_named = |file: &Arc<DataFile>| text.contains(&file.path);
+        let (named, others) = files.iter().map(Arc::clone).partition(is_named);
+        self.name_damage(diagnostic::explain(error, &known), &[named, others]).await
     }
 
     /// Damaged bytes make some readers panic, and so do bugs.
-    async fn explain_panic(&self, panic: Box<dyn Any + Send>) -> Error {
+    async fn explain_panic(&self, panic: Box<dyn Any + Send>, files: &[Arc<DataFile>]) -> Error {
         let bug = panicked("the query", panic.as_ref());
-        let damaged = self.name_damage(Error::corrupt("the store cannot be read")).await;
+        let damaged = Error::corrupt("the store cannot be read");
+        let damaged = self.name_damage(damaged, &[files.to_vec()]).await;
         if damaged.hint().is_some() { damaged } else { bug }
     }
 
-    async fn name_damage(&self, explained: Error) -> Error {
+    /// Names what is damaged, of `files` in turn.
+    async fn name_damage(&self, explained: Error, files: &[Vec<Arc<DataFile>>]) -> Error {
         if explained.kind() != Kind::Corrupt {
             return explained;
         }
-        match self.store.first_damaged(&self.snapshot).await {
-            Ok(Some(finding)) => Error::corrupt(format!("`{}` {}", finding.place, finding.problem))
-                .with_hint(
-                    "other tables still work; `zoolake verify` lists everything that is damaged",
-                )
-                .with_source(explained),
-            Ok(None) => explained,
-            // Nothing is: a vacuum was faster than the query.
-            Err(error) => error.with_source(explained),
+        for files in files {
+            match self.store.first_damaged(&self.snapshot, files).await {
+                Ok(Some(Finding { place, problem })) => {
+                    return Error::corrupt(format!("`{place}` {problem}"))
+                        .with_hint(
+                            "other tables still work; `zoolake verify` lists everything that is \
+                             damaged",
+                        )
+                        .with_source(explained);
+                }
+                Ok(None) => {}
+                // Nothing is: a vacuum was faster than the query.
+                Err(error) => return error.with_source(explained),
+            }
         }
+        explained
     }
 }
 
@@ -236,12 +263,12 @@ impl Rows {
         match AssertUnwindSafe(self.stream.next()).catch_unwind().await {
             Ok(None) => Ok(None),
             Ok(Some(Ok(batch))) => Ok(Some(batch)),
-            Ok(Some(Err(error))) => Err(match &self.session {
-                Some(session) => session.explain(error).await,
+            Ok(Some(Err(error))) => Err(match &self.asked {
+                Some((session, files)) => session.explain(error, files).await,
                 None => diagnostic::explain(error, &[]),
             }),
-            Err(panic) => Err(match &self.session {
-                Some(session) => session.explain_panic(panic).await,
+            Err(panic) => Err(match &self.asked {
+                Some((session, files)) => session.explain_panic(panic, files).await,
                 None => panicked("reading rows", panic.as_ref()),
             }),
         }
@@ -261,7 +288,7 @@ impl From<RecordBatch> for Rows {
     fn from(batch: RecordBatch) -> Self {
         let schema = batch.schema();
         let stream = futures::stream::iter([Ok(batch)]);
-        Self { stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)), session: None }
+        Self { stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)), asked: None }
     }
 }
 

@@ -6,6 +6,9 @@
 //! and for less than a day, is not sent again. A target that has some of the models gets
 //! the others; files that hold both are written anew there, and so are all weights if it
 //! keeps them in another encoding.
+//!
+//! Runs of predictions come too, those that the target lacks: their models are all there
+//! then. Of a run that it has, predictions come with models that come.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -21,16 +24,13 @@ use super::commit::{self, Draft, NewFiles, Proposal};
 use super::log::DataFile;
 use super::rewrite::{Owner, Share, read, rewrite, share};
 use super::schema::Table;
-use super::snapshot::{CONCURRENT_READS, Snapshot};
+use super::snapshot::{CONCURRENT_FILES, CONCURRENT_READS, Snapshot};
 use super::{Location, Store, clock, failure, paths, verify};
 use crate::error::{Error, Kind, Result};
 
 /// So long a file that was sent is taken over by the same copy, begun again. One that has
 /// been there for longer is left to vacuums, and sent under another name.
 const TAKEN_OVER_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Files sent at the same time, each in memory.
-const CONCURRENT_FILES: usize = 4;
 
 /// What a copy did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Copied {
     pub version: u64,
     /// Models it got.
     pub models: usize,
+    /// Rows of [`RESULTS`](super::RESULTS) it got.
+    pub results: u64,
     /// Files it got, with those that an interrupted copy had sent before.
     pub files: usize,
     /// Their bytes.
@@ -61,7 +63,7 @@ pub struct CopyProgress {
 }
 
 impl Store {
-    /// Commits to `target` the models of `snapshot`, one of this store's, that it
+    /// Commits to `target` the models and runs of `snapshot`, one of this store's, that it
     /// lacks, and tells `watch` after every file how far it is.
     ///
     /// # Errors
@@ -89,10 +91,12 @@ impl Store {
             proposed => proposed?,
         };
         let version = writer.snapshot().version();
-        Ok(committed.map_or(Copied { version, models: 0, files: 0, bytes: 0 }, |committed| {
+        let nothing = Copied { version, models: 0, results: 0, files: 0, bytes: 0 };
+        Ok(committed.map_or(nothing, |committed| {
             let add = &committed.entry.add;
             let bytes = add.iter().map(|file| file.bytes).sum();
-            Copied { version, models: committed.entry.models.len(), files: add.len(), bytes }
+            let (models, results) = (committed.entry.models.len(), results_in(add));
+            Copied { version, models, results, files: add.len(), bytes }
         }))
     }
 }
@@ -116,6 +120,7 @@ impl Proposal for Transfer<'_> {
             Owner::Model(id) => models.contains(&id),
             Owner::Arch(arch) => layouts.iter().any(|layout| layout == arch),
             Owner::Run(run) => !runs.contains(run),
+            Owner::Prediction(run, id) => models.contains(&id) || !runs.contains(run),
         };
         let (whole, anew) = self.wanted_files(target, &wanted).await?;
         if whole.is_empty() && anew.is_empty() {
@@ -126,10 +131,8 @@ impl Proposal for Transfer<'_> {
             total_bytes: whole.iter().chain(&anew).map(|file| file.bytes).sum(),
             ..CopyProgress::default()
         };
-        let from = format!("{} at {}", self.source, self.snapshot.version());
         let mut draft = Draft {
             operation: "copy".to_owned(),
-            message: format!("copy {from}: {}", commit::models(models.len())),
             models: models.iter().copied().collect(),
             keep: results.iter().map(|file| file.path.clone()).collect(),
             ..Draft::default()
@@ -164,6 +167,11 @@ impl Proposal for Transfer<'_> {
             done(&file, true);
         }
         draft.layouts = layouts;
+        let (from, at) = (self.source, self.snapshot.version());
+        draft.message = format!("copy {from} at {at}: {}", commit::models(models.len()));
+        if results_in(&draft.add) > 0 {
+            draft.message += ", results of predictions";
+        }
         Ok(Some(draft))
     }
 
@@ -193,12 +201,14 @@ impl Transfer<'_> {
         !self.snapshot.models().any(|id| target.has_model(id))
     }
 
-    /// The results of `target`, if those of this store go along. They are of runs on the store
-    /// as it was, with predictions of many models: so only with a store that is copied whole.
+    /// The results of `target`, where they decide on what it gets: whether it lacks runs.
     fn results(&self, target: &Snapshot) -> Vec<Arc<DataFile>> {
-        let table = Table::Results;
-        let go_along = self.is_whole(target) && !self.snapshot.files_of(&table).is_empty();
-        if go_along { target.files_of(&table) } else { Vec::new() }
+        let decides = |file: &Arc<DataFile>| {
+            matches!(file.table, Table::Results | Table::Predictions)
+                && !target.has_file(&file.path)
+        };
+        let decide = self.snapshot.files().any(decides);
+        if decide { target.files_of(&Table::Results) } else { Vec::new() }
     }
 
     /// The files to send as they are, and those to write anew: some of their rows are wanted,
@@ -209,11 +219,7 @@ impl Transfer<'_> {
         wanted: &(dyn Fn(Owner<'_>) -> bool + Sync),
     ) -> Result<(Vec<Arc<DataFile>>, Vec<Arc<DataFile>>)> {
         let lacks_all = self.is_whole(target);
-        let is_result = |table: &Table| matches!(table, Table::Results | Table::Predictions);
-        let is_wanted = |file: &&Arc<DataFile>| {
-            !target.has_file(&file.path) && (lacks_all || !is_result(&file.table))
-        };
-        let lacking = self.snapshot.files().filter(is_wanted);
+        let lacking = self.snapshot.files().filter(|file| !target.has_file(&file.path));
         let files: Vec<Arc<DataFile>> = lacking.map(Arc::clone).collect();
         let mut shares = futures::stream::iter(files)
             .map(|file| async move {
@@ -239,6 +245,11 @@ impl Transfer<'_> {
         }
         Ok((whole, anew))
     }
+}
+
+/// Rows of `results` among `files`.
+fn results_in(files: &[DataFile]) -> u64 {
+    files.iter().filter(|file| file.table == Table::Results).map(|file| file.rows).sum()
 }
 
 /// The runs that have rows in `files` of `results`.

@@ -15,6 +15,11 @@ pub(super) fn read(location: &Location, path: &Path, error: object_store::Error)
             .with_hint("`zoolake verify` lists everything that is damaged");
     }
     let message = format!("cannot read `{path}` from store `{location}`: {}", reason(&error));
+    if is_beyond_end(&error) {
+        return Error::corrupt(message)
+            .with_hint("`zoolake verify` lists everything that is damaged")
+            .with_source(error);
+    }
     Error::new(Kind::Unavailable, message).with_hint(hint(location, &error)).with_source(error)
 }
 
@@ -40,6 +45,20 @@ pub(super) fn remove(location: &Location, error: object_store::Error) -> Error {
 pub(super) fn is_without_bucket(error: &object_store::Error) -> bool {
     let answer = reason(error);
     ["NoSuchBucket:", "ContainerNotFound:"].iter().any(|code| answer.starts_with(code))
+}
+
+/// Whether an object is too short for what was asked of it: bytes that are there no longer,
+/// or that a damaged footer speaks of. `object_store` has no kind of error for it.
+pub(crate) fn is_beyond_end(error: &object_store::Error) -> bool {
+    let answer = reason(error);
+    let beginnings = [
+        "Wanted range starting at ",
+        "Range started at ",
+        "Out of range of file ",
+        "InvalidRange:",
+        "Server returned non-2xx status code: 416 ",
+    ];
+    beginnings.iter().any(|beginning| answer.starts_with(beginning))
 }
 
 /// Where nothing better can be said.
@@ -106,6 +125,9 @@ fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::super::CloudOptions;
     use super::*;
 
     fn answered(body: &str) -> object_store::Error {
@@ -125,5 +147,35 @@ mod tests {
         assert!(error.hint().unwrap().starts_with("make the bucket first"));
         let missing = read(&place, &Path::from("log"), answered("<Code>NoSuchKey</Code>"));
         assert_eq!(missing.kind(), Kind::Corrupt);
+    }
+
+    /// As Azure answers without a body, and S3 with one.
+    #[test]
+    fn a_range_that_a_service_does_not_have_is_damage() {
+        for body in [
+            "",
+            "<Error><Code>InvalidRange</Code><Message>The requested range is not satisfiable\
+             </Message></Error>",
+        ] {
+            let text =
+                format!("Server returned non-2xx status code: 416 Range Not Satisfiable: {body}");
+            let error = object_store::Error::Generic { store: "S3", source: text.into() };
+            assert!(is_beyond_end(&error), "{error}");
+            assert_eq!(read(&Location::memory(), &"data".into(), error).kind(), Kind::Corrupt);
+        }
+        assert!(!is_beyond_end(&answered("<Code>NoSuchKey</Code>")));
+    }
+
+    /// Of every kind of store that is at hand.
+    #[tokio::test]
+    async fn a_range_beyond_the_end_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let on_disk = Location::new(folder.path().to_str().unwrap(), &CloudOptions::default());
+        for location in [Location::memory(), on_disk.unwrap()] {
+            let (objects, path) = (location.objects(), Path::from("data/short"));
+            objects.put(&path, "short".into()).await.unwrap();
+            let error = objects.get_range(&path, 5..9).await.unwrap_err();
+            assert_eq!(read(&location, &path, error).kind(), Kind::Corrupt, "{location}");
+        }
     }
 }

@@ -176,6 +176,9 @@ fn cloud(text: &str, options: &CloudOptions) -> Result<Arc<dyn ObjectStore>> {
             url.scheme()
         )));
     }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Error::invalid(format!("store `{text}` names no bucket: expected {SCHEMES}")));
+    }
     let environment = std::env::vars_os().filter_map(|(key, value)| {
         let (key, value) = (key.into_string().ok()?, value.into_string().ok()?);
         CLOUD_PREFIXES.iter().any(|prefix| key.starts_with(prefix)).then_some((key, value))
@@ -210,6 +213,12 @@ mod tests {
             "store `ftp://host/x` has the unknown scheme `ftp`: expected a folder, \
              `s3://bucket/path`, `gs://bucket/path` or `az://container/path`"
         );
+        for text in ["s3://", "gs://", "az:///zoo"] {
+            let said = error(text);
+            assert!(
+                said.starts_with(&format!("store `{text}` names no bucket: expected a folder"))
+            );
+        }
         assert!(error("").starts_with("store `` is empty"));
         assert!(error("s3:/bucket/zoo").starts_with("store `s3:/bucket/zoo`: expected a folder"));
         assert!(error("~/zoo").starts_with("store `~/zoo`: expected a folder"));

@@ -76,7 +76,7 @@ impl Proposal for Removal<'_> {
         let location = files.location();
         let Leaving { models, archs } = self.leaving(location, snapshot).await?;
         let stays = |layouts: &[String], owner: Owner<'_>| match owner {
-            Owner::Model(id) => !models.contains(&id),
+            Owner::Model(id) | Owner::Prediction(_, id) => !models.contains(&id),
             Owner::Arch(arch) => !layouts.iter().any(|layout| layout == arch),
             Owner::Run(_) => true,
         };

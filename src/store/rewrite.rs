@@ -33,6 +33,8 @@ pub(super) enum Owner<'a> {
     Arch(&'a str),
     /// The run of this name: rows of `results`.
     Run(&'a str),
+    /// A run and the model that it says something of: rows of `predictions`.
+    Prediction(&'a str, i64),
 }
 
 /// Whether an owner's rows are wanted. Rows without an owner always are.
@@ -129,11 +131,17 @@ fn decode(bytes: Bytes, wanted: Wanted<'_>) -> Result<Vec<RecordBatch>, ParquetE
 
 /// Which rows are wanted; `None` if they have no owners.
 fn mask(batch: &RecordBatch, wanted: Wanted<'_>) -> Option<BooleanArray> {
-    if let Some(ids) = batch.column_by_name("model_id") {
-        let ids = ids.as_primitive_opt::<Int64Type>()?;
-        return Some(ids.values().iter().map(|id| Some(wanted(Owner::Model(*id)))).collect());
-    }
     let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
+    if let Some(ids) = batch.column_by_name("model_id") {
+        let ids = ids.as_primitive_opt::<Int64Type>()?.values().iter();
+        let of_run = |(id, run): (&i64, Option<&str>)| {
+            Some(wanted(Owner::Prediction(run.unwrap_or_default(), *id)))
+        };
+        return Some(match text("run") {
+            Some(runs) => ids.zip(runs).map(of_run).collect(),
+            None => ids.map(|id| Some(wanted(Owner::Model(*id)))).collect(),
+        });
+    }
     if let Some(archs) = text("arch") {
         let wanted = |arch: Option<&str>| Some(wanted(Owner::Arch(arch.unwrap_or_default())));
         return Some(archs.iter().map(wanted).collect());

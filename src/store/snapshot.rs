@@ -18,6 +18,9 @@ use crate::error::{Error, Kind, Result};
 /// How many log entries, or small files, are read at the same time.
 pub(super) const CONCURRENT_READS: usize = 16;
 
+/// How many files of any size are in memory at the same time.
+pub(super) const CONCURRENT_FILES: usize = 4;
+
 /// The state of a store as of one commit: which files are in it, which models
 /// it has, and how it came about. It never changes, whatever is committed after.
 #[derive(Debug, Clone, Default, PartialEq)]

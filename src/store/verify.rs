@@ -1,11 +1,11 @@
 //! Verification: is every byte the log speaks of there and as it was written?
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::RecordBatch;
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -14,10 +14,9 @@ use super::columns::projection;
 use super::digest::sha256;
 use super::encode::{range, union};
 use super::log::{DataFile, Entry};
-use super::schema::Table;
-use super::snapshot::{LogListing, Snapshot, read_entry};
+use super::snapshot::{CONCURRENT_FILES, CONCURRENT_READS, LogListing, Snapshot, read_entry};
+use super::tally::Tally;
 use super::{Location, Store, failure, paths};
-use crate::arch::Arch;
 use crate::error::{Error, Kind, Result};
 
 /// What verification found.
@@ -31,8 +30,8 @@ pub struct Report {
     pub files: usize,
     /// Bytes read.
     pub bytes: u64,
-    /// Data files that no commit names, left by writers that were killed or failed, or are
-    /// still at work: harmless.
+    /// Data files that no commit names: of writers that were killed or failed, or are still at
+    /// work; or of the newest log entries, if these are lost, which nothing else may tell.
     pub unreferenced: usize,
     /// Data files that a later commit removed, and that older snapshots still have.
     pub superseded: usize,
@@ -62,21 +61,22 @@ impl Store {
         let mut report = Report::default();
         let (snapshot, removed) = self.verify_log(&mut report).await?;
         report.models = snapshot.num_models();
-        let mut states = States::default();
-        for file in snapshot.files() {
-            match self.verify_file(file).await? {
-                Ok(batches) => states.add(&file.table, &batches),
+        let (mut tally, mut unread) = (Tally::default(), 0);
+        let mut checks = self.check_files(snapshot.files().map(Arc::clone).collect());
+        while let Some((file, checked)) = checks.next().await {
+            match checked? {
+                Ok(batches) => tally.add(&file.table, &batches),
                 Err(problem) => {
-                    states.incomplete = true;
+                    unread += 1;
                     report.findings.push(Finding { place: file.path.clone(), problem });
                 }
             }
             report.files += 1;
             report.bytes += file.bytes;
         }
-        report.findings.extend(states.check(&snapshot));
+        report.findings.extend(tally.check(&snapshot, unread == 0));
         if snapshot.version() == report.version {
-            if states.incomplete {
+            if unread > 0 {
                 self.check_overtaken(&snapshot).await?;
             }
             self.count_others(&snapshot, &removed, &mut report).await?;
@@ -84,82 +84,101 @@ impl Store {
         Ok(report)
     }
 
-    /// The first file of `snapshot` that is missing or not as it was committed.
+    /// The first of `files`, all of `snapshot`, that is missing or not as it was committed.
     ///
     /// # Errors
     /// `NotFound` if a vacuum removed files of `snapshot` since it was loaded.
-    pub async fn first_damaged(&self, snapshot: &Snapshot) -> Result<Option<Finding>> {
-        let found = self.find_damaged(snapshot).await;
+    pub async fn first_damaged(
+        &self,
+        snapshot: &Snapshot,
+        files: &[Arc<DataFile>],
+    ) -> Result<Option<Finding>> {
+        let found = self.find_damaged(files).await;
         if found.is_some() {
             self.check_overtaken(snapshot).await?;
         }
         Ok(found)
     }
 
-    async fn find_damaged(&self, snapshot: &Snapshot) -> Option<Finding> {
+    async fn find_damaged(&self, files: &[Arc<DataFile>]) -> Option<Finding> {
         // Sizes first: they cost little and tell most.
-        for file in snapshot.files() {
-            let problem = match self.objects().head(&file.path.as_str().into()).await {
-                Ok(object) if object.size == file.bytes => continue,
-                Ok(object) => wrong_size(object.size, file),
-                Err(object_store::Error::NotFound { .. }) => {
-                    format!("is missing; {}", affected(file))
-                }
-                Err(_) => return None,
-            };
-            return Some(Finding { place: file.path.clone(), problem });
+        let mut sizes = futures::stream::iter(files.to_vec())
+            .map(|file| async move { (self.check_size(&file).await, file) })
+            .buffered(CONCURRENT_READS);
+        while let Some((problem, file)) = sizes.next().await {
+            // Where one cannot be told, no more can be of the others.
+            if let Some(problem) = problem.ok()? {
+                return Some(Finding { place: file.path.clone(), problem });
+            }
         }
-        for file in snapshot.files() {
-            if let Ok(Err(problem)) = self.verify_file(file).await {
+        let mut checks = self.check_files(files.to_vec());
+        while let Some((file, checked)) = checks.next().await {
+            if let Ok(Err(problem)) = checked {
                 return Some(Finding { place: file.path.clone(), problem });
             }
         }
         None
     }
 
+    /// Each of `files`, in their order, with its keys or what is wrong with it. A few of
+    /// them are in memory at a time.
+    fn check_files(
+        &self,
+        files: Vec<Arc<DataFile>>,
+    ) -> impl Stream<Item = (Arc<DataFile>, Result<Result<Vec<RecordBatch>, String>>)> + Unpin {
+        futures::stream::iter(files)
+            .map(move |file| async move { (Arc::clone(&file), self.check_file(&file).await) })
+            .buffered(CONCURRENT_FILES)
+    }
+
     /// Folds the log entry by entry and compares with each folded log. Returns the
-    /// newest state that can be told, and what its commits removed: behind a damaged
+    /// newest state that can be told, and what the commits removed: behind a damaged
     /// entry the next folded log leads on.
     async fn verify_log(&self, report: &mut Report) -> Result<(Snapshot, HashSet<String>)> {
         let log = LogListing::read(&self.location).await?;
         report.version = log.newest;
         let (mut snapshot, mut removed) = (Snapshot::default(), HashSet::new());
-        for version in 1..=log.newest {
-            let place = format!("commit {version}");
-            if snapshot.version() == version - 1 {
-                match read_entry(&self.location, version).await {
-                    Ok(entry) => {
-                        let problem = misfit(&entry, &snapshot);
-                        report.findings.extend(problem.map(|problem| Finding { place, problem }));
+        let mut commits = futures::stream::iter(1..=log.newest)
+            .map(|version| self.read_commit(&log, version))
+            .buffered(CONCURRENT_READS);
+        let mut version = 0;
+        while let Some((entry, folded)) = commits.next().await {
+            version += 1;
+            let follows = snapshot.version() + 1 == version;
+            let problem = match entry {
+                Ok(entry) => {
+                    let problem = follows.then(|| misfit(&entry, &snapshot)).flatten();
+                    if follows {
                         snapshot.apply(&entry);
-                        removed.extend(entry.remove);
                     }
-                    Err(error) if !is_damage(&error) => return Err(error),
-                    Err(error) => {
-                        let before = version - 1;
-                        let problem =
-                            format!("{error}; commits before it can be read with `--at {before}`");
-                        report.findings.push(Finding { place, problem });
-                    }
+                    removed.extend(entry.remove);
+                    problem
                 }
-            }
-            if log.folded.contains_key(&version) {
-                let told = snapshot.version() == version;
-                let problem = match Snapshot::read_folded(&self.location, version).await {
-                    Ok(folded) if told && folded != snapshot => {
-                        "differs from the log it folds".to_owned()
-                    }
-                    Ok(folded) => {
-                        snapshot = folded;
-                        continue;
-                    }
-                    Err(error) if !is_damage(&error) => return Err(error),
-                    // A vacuum was faster.
-                    Err(_) if !self.has_folded(version).await? => continue,
-                    Err(error) => error.to_string(),
-                };
-                report.findings.push(Finding { place: format!("folded log {version}"), problem });
-            }
+                Err(error) if !is_damage(&error) => return Err(error),
+                Err(error) if follows => {
+                    let before = version - 1;
+                    Some(format!("{error}; commits before it can be read with `--at {before}`"))
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            let place = format!("commit {version}");
+            report.findings.extend(problem.map(|problem| Finding { place, problem }));
+            let told = snapshot.version() == version;
+            let problem = match folded {
+                None => continue,
+                Some(Ok(folded)) if told && folded != snapshot => {
+                    "differs from the log it folds".to_owned()
+                }
+                Some(Ok(folded)) => {
+                    snapshot = folded;
+                    continue;
+                }
+                Some(Err(error)) if !is_damage(&error) => return Err(error),
+                // A vacuum was faster.
+                Some(Err(_)) if !self.has_folded(version).await? => continue,
+                Some(Err(error)) => error.to_string(),
+            };
+            report.findings.push(Finding { place: format!("folded log {version}"), problem });
         }
         report.findings.extend(log.beyond().into_iter().map(|path| Finding {
             place: path.to_string(),
@@ -171,13 +190,36 @@ impl Store {
         Ok((snapshot, removed))
     }
 
+    /// The entry of a commit, and the log folded behind it if there is one.
+    async fn read_commit(
+        &self,
+        log: &LogListing,
+        version: u64,
+    ) -> (Result<Entry>, Option<Result<Snapshot>>) {
+        let entry = read_entry(&self.location, version).await;
+        if !log.folded.contains_key(&version) {
+            return (entry, None);
+        }
+        (entry, Some(Snapshot::read_folded(&self.location, version).await))
+    }
+
     async fn has_folded(&self, version: u64) -> Result<bool> {
         Ok(LogListing::read(&self.location).await?.folded.contains_key(&version))
     }
 
+    /// What is wrong with the size of a file.
+    async fn check_size(&self, file: &DataFile) -> object_store::Result<Option<String>> {
+        match self.objects().head(&file.path.as_str().into()).await {
+            Ok(object) if object.size == file.bytes => Ok(None),
+            Ok(object) => Ok(Some(wrong_size(object.size, file))),
+            Err(object_store::Error::NotFound { .. }) => Ok(Some(missing(file))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Checks one file against what the log says of it, and returns its keys, or
     /// what is wrong with it.
-    async fn verify_file(&self, file: &DataFile) -> Result<Result<Vec<RecordBatch>, String>> {
+    async fn check_file(&self, file: &DataFile) -> Result<Result<Vec<RecordBatch>, String>> {
         let bytes = match read(&self.location, file).await? {
             Ok(bytes) => bytes,
             Err(problem) => return Ok(Err(problem)),
@@ -257,7 +299,7 @@ pub(super) async fn read(
     let bytes = match async { location.objects().get(&path).await?.bytes().await }.await {
         Ok(bytes) => bytes,
         Err(object_store::Error::NotFound { .. }) => {
-            return Ok(Err(format!("is missing; {}", affected(file))));
+            return Ok(Err(missing(file)));
         }
         Err(error) => return Err(failure::read(location, &path, error)),
     };
@@ -278,6 +320,10 @@ fn affected(file: &DataFile) -> String {
     }
 }
 
+fn missing(file: &DataFile) -> String {
+    format!("is missing; {}", affected(file))
+}
+
 fn wrong_size(bytes: u64, file: &DataFile) -> String {
     format!("has `{bytes}` bytes instead of `{}`; {}", file.bytes, affected(file))
 }
@@ -289,105 +335,4 @@ fn read_keys(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, parquet::err
     let columns = projection(builder.schema(), builder.parquet_schema(), &names);
     let batches = builder.with_projection(columns).build()?;
     batches.map(|batch| Ok(batch?)).collect()
-}
-
-/// How often each model and each state is in the tables.
-#[derive(Default)]
-struct States {
-    /// Rows of `models`, and the states the model should have.
-    models: HashMap<i64, (usize, i64)>,
-    /// Rows per model and epoch, for `epochs` and each `weights_<arch>` together.
-    states: BTreeMap<&'static str, HashMap<(i64, i64), usize>>,
-    /// Rows of `tensors` per architecture.
-    tensors: HashMap<String, usize>,
-    /// A file could not be read, so that missing rows are no news.
-    incomplete: bool,
-}
-
-impl States {
-    fn add(&mut self, table: &Table, batches: &[RecordBatch]) {
-        for batch in batches {
-            let column = |name: &str| {
-                batch.column_by_name(name).and_then(|array| array.as_primitive_opt::<Int64Type>())
-            };
-            if *table == Table::Tensors {
-                let archs = batch.column_by_name("arch").and_then(|array| array.as_string_opt());
-                let archs: Option<&StringArray> = archs;
-                for arch in archs.into_iter().flatten().flatten() {
-                    *self.tensors.entry(arch.to_owned()).or_default() += 1;
-                }
-            }
-            let Some(ids) = column("model_id") else { continue };
-            match table {
-                Table::Models => {
-                    let epochs = column("epochs");
-                    for (row, id) in ids.values().iter().enumerate() {
-                        let model = self.models.entry(*id).or_default();
-                        model.0 += 1;
-                        model.1 = epochs.map_or(0, |epochs| epochs.value(row)) + 1;
-                    }
-                }
-                Table::Epochs | Table::Weights(_) => {
-                    let name = if *table == Table::Epochs { "epochs" } else { "weights" };
-                    let Some(epochs) = column("epoch") else { continue };
-                    let counts = self.states.entry(name).or_default();
-                    for key in ids.values().iter().zip(epochs.values()) {
-                        *counts.entry((*key.0, *key.1)).or_default() += 1;
-                    }
-                }
-                Table::Tensors | Table::Results | Table::Predictions | Table::Other(_) => {}
-            }
-        }
-    }
-
-    fn check(&self, snapshot: &Snapshot) -> Vec<Finding> {
-        let finding = |place: &str, problem| Finding { place: place.to_owned(), problem };
-        let mut findings = Vec::new();
-        let stored: HashSet<i64> = self.models.keys().copied().collect();
-        if let Some((id, _)) = self.models.iter().find(|(_, (rows, _))| *rows > 1) {
-            findings.push(finding("models", format!("model `{id}` is there more than once")));
-        }
-        for (table, counts) in &self.states {
-            if let Some(((id, epoch), _)) = counts.iter().find(|(_, rows)| **rows > 1) {
-                let problem = format!("model `{id}` has epoch `{epoch}` more than once");
-                findings.push(finding(table, problem));
-            }
-        }
-        if self.incomplete {
-            return findings;
-        }
-        if let Some(id) = stored.iter().find(|id| !snapshot.has_model(**id)) {
-            findings.push(finding("models", format!("model `{id}` is in no log entry")));
-        }
-        if stored.len() < snapshot.num_models() {
-            let problem =
-                format!("has `{}` models, and the log `{}`", stored.len(), snapshot.num_models());
-            findings.push(finding("models", problem));
-        }
-        for table in ["epochs", "weights"] {
-            let mut states: HashMap<i64, i64> = HashMap::new();
-            for (id, _) in self.states.get(table).into_iter().flat_map(HashMap::keys) {
-                *states.entry(*id).or_default() += 1;
-            }
-            for (id, (_, expected)) in &self.models {
-                let found = states.get(id).copied().unwrap_or(0);
-                if found != *expected {
-                    let problem =
-                        format!("model `{id}` has `{found}` states instead of `{expected}`");
-                    findings.push(finding(table, problem));
-                }
-            }
-        }
-        for name in snapshot.archs() {
-            let found = self.tensors.get(&name).copied().unwrap_or(0);
-            // Those that only a later zoolake knows are left alone.
-            let Ok(arch) = Arch::by_name(&name) else { continue };
-            let expected = arch.layout().tensors().len();
-            if found != expected {
-                let problem = format!("has `{found}` tensors of `{name}` instead of `{expected}`");
-                findings.push(finding("tensors", problem));
-            }
-        }
-        findings
-    }
 }

@@ -256,11 +256,11 @@ fn of_a_drop() {
     assert_eq!(every_request_of(&Operation::Drop("colour"), unheard), (5, 0));
 }
 
-/// Of a store that has some of the models, and of one that has none of them.
+/// To a store that has some of the models, and to one that has none of them.
 #[test]
 fn of_copies() {
-    // Models, epochs, weights of two architectures; then layouts, results and predictions too.
-    for (models, files) in [(4..9, 4), (30..33, 4 + 2)] {
+    // Models, epochs, weights of two architectures, results, predictions: layouts are there.
+    for (models, files) in [(4..9, 4 + 2), (30..33, 4 + 2)] {
         let source = after([Operation::Commit(models.clone()), Operation::Record(models)]);
         let source = Operation::Copy(Location::from_objects("source", Arc::new(source)));
         assert_eq!(every_request_of(&source, unheard), (files, 0));

@@ -6,6 +6,7 @@
 //!   requests that are slow or fail, writers that die, and days that pass.
 //! * [`meanwhile`] lets others commit at the worst moment.
 //! * [`acknowledgement`] lets one answer be lost while others go on.
+//! * [`verification`] sees how much of a store is read at a time.
 //!
 //! All give writers a [`service`], which S3 could be: requests take effect one at
 //! a time, and what was written is read and listed at once. A [`judge`] looks at
@@ -23,3 +24,4 @@ mod schedule;
 mod service;
 mod simulation;
 mod training;
+mod verification;

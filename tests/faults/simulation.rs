@@ -180,7 +180,8 @@ async fn read(service: Service, location: Location, writing: Arc<AtomicU32>, ver
                     let earlier = store.snapshot_at(version).await?;
                     service.judge.lock().unwrap().compare(&earlier);
                     turns(100).await;
-                    store.first_damaged(&earlier).await
+                    let files: Vec<_> = earlier.files().map(Arc::clone).collect();
+                    store.first_damaged(&earlier, &files).await
                 };
                 match read.await {
                     Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -46,13 +46,17 @@ pub(super) struct Opener {
 
 impl FileOpener for Opener {
     /// The metadata of a damaged file make the `parquet` crate panic here and there:
-    /// that is caught, and an error like any other.
+    /// that is caught, and an error like any other. Errors name the file.
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
+        let path = file.object_meta.location.to_string();
+        let of_file = move |error: DataFusionError| error.context(path.as_str());
         let batches = AssertUnwindSafe(self.clone().batches(file)).catch_unwind();
         Ok(batches
             .map(|batches| {
-                let batches = AssertUnwindSafe(batches.unwrap_or_else(damaged)?).catch_unwind();
-                Ok(batches.map(|batch| batch.unwrap_or_else(damaged)).boxed())
+                let batches = batches.unwrap_or_else(damaged).map_err(&of_file)?;
+                let batches = AssertUnwindSafe(batches).catch_unwind();
+                let batches = batches.map(|batch| batch.unwrap_or_else(damaged));
+                Ok(batches.map_err(of_file).boxed())
             })
             .boxed())
     }

@@ -345,6 +345,10 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let compression = prop::sample::select(vec![
         Compression::UNCOMPRESSED,
         Compression::SNAPPY,
+        Compression::GZIP(Default::default()),
+        Compression::BROTLI(Default::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
         Compression::ZSTD(Default::default()),
     ]);
     let form = (

@@ -2,14 +2,14 @@
 //! as the weights of a model through its epochs.
 //!
 //! As windows of DataFusion: rows must come sorted. `paths` answers most queries
-//! without them.
+//! without them. Frames do not matter: a path is what led to a row, as for `lag`.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{ScalarValue, exec_err};
+use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::scalar_doc_sections::DOC_SECTION_ARRAY;
@@ -31,6 +31,9 @@ pub(super) struct PathMeasure {
 /// The function `name(vector) OVER (…)`.
 pub(super) fn measure(name: &'static str, measure: Measure, description: &str) -> WindowUDF {
     let syntax = format!("{name}(vector) OVER (PARTITION BY model_id ORDER BY epoch)");
+    let description = format!(
+        "{description} Frames do not matter: it looks at all rows of the window up to this."
+    );
     let documentation = Documentation::builder(DOC_SECTION_ARRAY, description, syntax)
         .with_argument("vector", "A vector, such as the column of a vectors_<arch> view.")
         .build();
@@ -69,10 +72,15 @@ impl WindowUDFImpl for PathMeasure {
         Ok(Arc::new(Field::new(arguments.name(), DataType::Float64, true)))
     }
 
+    /// Planning makes one already, so that what is refused is refused before anything is read.
     fn partition_evaluator(
         &self,
-        _arguments: PartitionEvaluatorArgs,
+        arguments: PartitionEvaluatorArgs,
     ) -> Result<Box<dyn PartitionEvaluator>> {
+        if arguments.ignore_nulls() {
+            let name = self.name;
+            return plan_err!("{name} takes no IGNORE NULLS: leave out NULLs by WHERE before it");
+        }
         Ok(Box::new(Path { name: self.name, measure: self.measure, begun: false, first: None }))
     }
 }
