@@ -268,7 +268,7 @@ fn sigterm_in_a_long_model_loses_an_epoch_at_most() {
 #[test]
 fn sigterm_before_training_is_an_interruption_too() {
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("train-images-idx3-ubyte");
+    let pipe = folder.path().canonicalize().unwrap().join("train-images-idx3-ubyte");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for name in ["train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
         std::fs::write(folder.path().join(name), "").unwrap();

@@ -1,12 +1,15 @@
 //! Peak memory on the way of one large model: in training, into a store, and back
-//! through SQL; and of merging, thinning out and copying many files. One by one, since
-//! a peak is the whole process's:
+//! through SQL; and of merging, thinning out and copying many files. What reads or changes a
+//! store does so in a process of its own, since an allocator keeps what steps before took. One by
+//! one, since a peak is the whole process's:
 //!
 //! ```sh
 //! cargo test --release --test tests -- --ignored --nocapture memory --test-threads 1
 //! ```
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -167,40 +170,78 @@ async fn a_large_model_takes_a_few_states_of_memory() {
     let step = Step::begin("commit", LIMIT);
     store.writer().await.unwrap().commit(&[trained], "train").await.unwrap();
     println!("{}", step.end());
-    let step = Step::begin("verify", LIMIT + MORE_FILES);
-    assert_eq!(store.verify().await.unwrap().findings, []);
-    println!("{}", step.end());
-
-    let snapshot = store.snapshot().await.unwrap();
+    alone(&place, "verify", LIMIT, "verify", 0);
     let first = &arch.layout().tensors()[0].name;
     let largest = arch.layout().tensors().iter().max_by_key(|tensor| tensor.size).unwrap();
-    for (name, sql) in [
+    for (name, sql, rows) in [
         (
             "mean of the first tensor",
             format!("SELECT epoch, vector_mean(\"{first}\") FROM weights"),
+            EPOCHS + 1,
         ),
         (
             "mean of the largest tensor",
             format!("SELECT epoch, vector_mean(\"{}\") FROM weights", largest.name),
+            EPOCHS + 1,
         ),
-        ("one state", "SELECT * FROM weights LIMIT 1".to_owned()),
-        ("the last state", format!("SELECT * FROM weights WHERE epoch = {EPOCHS}")),
-        ("all states", "SELECT * FROM weights".to_owned()),
-        ("all states as vectors", "SELECT * FROM vectors".to_owned()),
-        ("norms of all states", "SELECT epoch, vector_l2_norm(weights) FROM vectors".to_owned()),
+        ("one state", "SELECT * FROM weights LIMIT 1".to_owned(), 1),
+        ("the last state", format!("SELECT * FROM weights WHERE epoch = {EPOCHS}"), 1),
+        ("all states", "SELECT * FROM weights".to_owned(), EPOCHS + 1),
+        ("all states as vectors", "SELECT * FROM vectors".to_owned(), EPOCHS + 1),
+        (
+            "norms of all states",
+            "SELECT epoch, vector_l2_norm(weights) FROM vectors".to_owned(),
+            EPOCHS + 1,
+        ),
     ] {
-        let session = Session::new(&store, &snapshot).await.unwrap();
         let sql = sql.replace("FROM weights", &format!("FROM weights_{}", arch.name()));
         let sql = sql.replace("FROM vectors", &format!("FROM vectors_{}", arch.name()));
-        let step = Step::begin(name, QUERY_LIMIT);
-        let mut rows = session.sql(&sql).await.unwrap();
-        let mut count = 0;
-        while let Some(batch) = rows.next().await.unwrap() {
-            count += batch.num_rows();
-        }
-        println!("{}", step.end());
-        assert!([1, EPOCHS + 1].contains(&count), "{count}");
+        alone(&place, name, QUERY_LIMIT, &sql, rows);
     }
+    let beside = format!("SELECT * FROM vectors_{} JOIN models USING (model_id)", arch.name());
+    alone(&place, "all states beside their model", LIMIT, &beside, EPOCHS + 1);
+}
+
+/// Does what is `asked` of the store in `place` in a process of its own, which must not take
+/// more memory than the limit: `verify`, `compact`, `drop` (of the zoo `odd`), or a query that
+/// yields so many rows.
+fn alone(place: &Path, name: &str, limit: usize, asked: &str, rows: usize) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "memory::what_another_process_asks", "--ignored", "--nocapture"])
+        .envs([("STEP_NAME", name), ("STEP_ASKED", asked), ("STEP_LIMIT", &limit.to_string())])
+        .env("STEP_PLACE", place)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let line = text.lines().find(|line| line.contains(" MB, ")).unwrap();
+    println!("{line}");
+    assert!(line.ends_with(&format!(", {rows} rows")), "{line}");
+}
+
+#[tokio::test]
+#[ignore = "started by the others"]
+async fn what_another_process_asks() {
+    let Ok(place) = std::env::var("STEP_PLACE") else { return };
+    let [name, asked, limit] =
+        ["NAME", "ASKED", "LIMIT"].map(|what| std::env::var(format!("STEP_{what}")).unwrap());
+    let location = Location::new(&place, &CloudOptions::default()).unwrap();
+    let store = Store::open(location).await.unwrap();
+    let step = Step::begin(name.leak(), limit.parse().unwrap());
+    let mut count = 0;
+    match asked.as_str() {
+        "verify" => assert_eq!(store.verify().await.unwrap().findings, []),
+        "compact" => assert!(store.compact(&|_| {}).await.unwrap().files_before > 0),
+        "drop" => assert!(store.drop_zoo("odd").await.unwrap().models > 0),
+        sql => {
+            let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+            let mut rows = session.sql(sql).await.unwrap();
+            while let Some(batch) = rows.next().await.unwrap() {
+                count += batch.num_rows();
+            }
+        }
+    }
+    println!("{}, {count} rows", step.end());
 }
 
 /// 1.2 GB of weights in 60 commits of two zoos.
@@ -231,17 +272,12 @@ async fn operations_take_the_memory_of_a_few_files() {
         writer.commit(&noisy.collect::<Vec<_>>(), "train").await.unwrap();
     }
     drop(writer);
-    let step = Step::begin("compact", OPERATION_LIMIT);
-    let done = source.compact(&|_| {}).await.unwrap();
-    println!("{}, {} files into {}", step.end(), done.files_before, done.files_after);
+    let place = folder.path().join("source");
+    alone(&place, "compact", OPERATION_LIMIT, "compact", 0);
     let target = store("target").await;
     let step = Step::begin("copy", 5 * OPERATION_LIMIT);
     source.copy_to(&target, &source.snapshot().await.unwrap(), &|_| {}).await.unwrap();
     println!("{}", step.end());
-    let step = Step::begin("drop half of every file", OPERATION_LIMIT);
-    source.drop_zoo("odd").await.unwrap();
-    println!("{}", step.end());
-    let step = Step::begin("verify", OPERATION_LIMIT + MORE_FILES);
-    assert_eq!(source.verify().await.unwrap().findings, []);
-    println!("{}", step.end());
+    alone(&place, "drop half of every file", OPERATION_LIMIT, "drop", 0);
+    alone(&place, "verify", OPERATION_LIMIT + MORE_FILES, "verify", 0);
 }

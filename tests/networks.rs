@@ -98,6 +98,31 @@ async fn only_chosen_models_are_asked() {
     }
 }
 
+/// A join holds one side whole: the models, however many, and no weights.
+#[tokio::test]
+async fn joins_hold_models_and_no_weights() {
+    let store = Store::open_or_create(new_place()).await.unwrap();
+    let few = synthetic_of("few", "cnn_m", 0, 0);
+    let many = (0..9).map(|index| synthetic_of("many", "cnn_s", index, 0));
+    let models: Vec<_> = many.chain([few]).collect();
+    store.writer().await.unwrap().commit(&models, "train").await.unwrap();
+    let session = session_over(&store).await;
+    for sql in [
+        "EXPLAIN SELECT * FROM activations_v1('cnn_m', 40)",
+        "EXPLAIN SELECT * FROM vectors_cnn_m JOIN models USING (model_id)",
+        "EXPLAIN SELECT * FROM models JOIN vectors_cnn_m USING (model_id)",
+    ] {
+        let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+        let plans = batches[0].column_by_name("plan").unwrap().as_string::<i32>();
+        let plan = plans.iter().flatten().last().unwrap();
+        assert!(plan.contains("HashJoinExec: mode=CollectLeft"), "{plan}");
+        // The side that is held comes first.
+        let scans = plan.lines().filter(|line| line.contains("file_type="));
+        let types: Vec<bool> = scans.map(|line| line.contains("file_type=vectors")).collect();
+        assert_eq!(types, [false, true], "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn functions_of_networks_are_listed() {
     let session = session().await;

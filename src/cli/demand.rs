@@ -32,7 +32,8 @@ pub(super) fn memory(
     let together = train::members(engine, zoo.arch(), models);
     let states = (zoo.epochs() + 1) * state;
     // Those in training, and as many that wait twice: see `Runner`.
-    let kept = match on_disk.is_some_and(|least| states >= least) {
+    // Populations leave nothing on disk.
+    let kept = match together == 1 && on_disk.is_some_and(|least| states >= least) {
         true => 0,
         false => 3 * together * states,
     };

@@ -90,9 +90,11 @@ impl Sink for StoreSink {
         if self.ending.is_overdue() {
             // Threads in the middle of a long epoch end with the process only.
             self.commit()?;
-            self.conclude();
-            report(&interrupted());
-            signal::quit();
+            if self.counts.added + self.counts.already_there < self.wanted {
+                self.conclude();
+                report(&interrupted());
+                signal::quit();
+            }
         }
         if self.waiting_bytes >= COMMIT_BYTES || self.since.elapsed() >= self.commit_after {
             self.commit()?;

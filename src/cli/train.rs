@@ -104,7 +104,7 @@ impl Effort {
         // A population computes with all of its device.
         let most = if engine.together().is_some() { NonZero::<usize>::MIN } else { cores() };
         let jobs = self.jobs.unwrap_or(most);
-        jobs.min(NonZero::new(models).unwrap_or(jobs))
+        jobs.min(NonZero::new(models).unwrap_or(NonZero::<usize>::MIN))
     }
 }
 
@@ -252,6 +252,7 @@ impl Training<'_> {
                 thousands(models.len() as u64),
                 zoo.name()
             ));
+            ending.conclude();
             return Ok(());
         }
         let populations = if engine.together().is_some() { " in populations" } else { "" };

@@ -83,7 +83,7 @@ fn wilson(share: f64, draws: usize) -> (f64, f64) {
     let half = NORMAL * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
     let end = |end: f64| end / (1.0 + square / n);
     // It holds the share, but for rounding.
-    (end(middle - half).min(share), end(middle + half).max(share))
+    (end(middle - half).clamp(0.0, share), end(middle + half).clamp(share, 1.0))
 }
 
 /// A quantile of sorted values, interpolated as numpy's default.
@@ -156,6 +156,14 @@ mod tests {
             assert!((a - low).abs() < 1e-12 && (b - high).abs() < 1e-12, "{a} {b}");
             assert!(a == 0.0 || b == 1.0, "{a} {b}");
             assert_eq!(found[1], None);
+        }
+    }
+
+    #[test]
+    fn ends_of_shares_are_shares() {
+        for draws in 1..200 {
+            assert_eq!(wilson(0.0, draws).0, 0.0, "{draws}");
+            assert_eq!(wilson(1.0, draws).1, 1.0, "{draws}");
         }
     }
 }

@@ -67,10 +67,11 @@ impl<'a> Linear<'a> {
         value: impl Fn(&[f64]) -> f64,
     ) -> Option<Best> {
         let mut weights = vec![0.0; (self.design.columns() + 1) * self.scores];
+        let flat = self.flat(loss);
         let mut best: Option<(f64, Best)> = None;
         for &penalty in penalties {
             // Each begins where the one before it ended, which is near.
-            let end = self.descend(weights, penalty, loss);
+            let end = self.descend(weights, flat, penalty, loss);
             weights = end.point;
             let value = value(&weights);
             let is_number = weights.iter().all(|weight| weight.is_finite());
@@ -83,11 +84,22 @@ impl<'a> Linear<'a> {
         best.map(|(_, best)| best)
     }
 
-    /// The minimum of [`Self::at`], sought from `weights` on.
-    pub(super) fn descend(&self, weights: Vec<f64>, penalty: f64, loss: &Loss<'_>) -> End {
-        let (_, slopes) = self.at(&vec![0.0; weights.len()], penalty, loss);
-        let steepest = slopes.iter().fold(0.0, |steepest: f64, slope| steepest.max(slope.abs()));
-        minimise(weights, FLAT * steepest, |weights| self.at(weights, penalty, loss))
+    /// A slope that is flat: no penalty changes the steepest one where all weights are 0.
+    pub(super) fn flat(&self, loss: &Loss<'_>) -> f64 {
+        let zeros = vec![0.0; (self.design.columns() + 1) * self.scores];
+        let (_, slopes) = self.at(&zeros, 0.0, loss);
+        FLAT * slopes.iter().fold(0.0, |steepest: f64, slope| steepest.max(slope.abs()))
+    }
+
+    /// The minimum of [`Self::at`], sought from `weights` on, until slopes are `flat`.
+    pub(super) fn descend(
+        &self,
+        weights: Vec<f64>,
+        flat: f64,
+        penalty: f64,
+        loss: &Loss<'_>,
+    ) -> End {
+        minimise(weights, flat, |weights| self.at(weights, penalty, loss))
     }
 
     /// The function that is minimised, and its gradient.

@@ -94,8 +94,8 @@ impl Predictor {
     pub(super) fn fit(self, task: &Task<'_>) -> Result<Fit> {
         match self.resolved(task.target.is_class()) {
             Self::Mean => Ok(mean::fit(task)),
-            Self::Ridge => ridge::fit(task),
-            Self::Softmax | Self::Probe => softmax::fit(task),
+            Self::Ridge | Self::Probe => ridge::fit(task),
+            Self::Softmax => softmax::fit(task),
             Self::LogitLinear => logit_linear::fit(task),
             Self::Gbt => Ok(boosted::fit(task)),
             Self::StatNn => statnn::fit(task),

@@ -197,7 +197,8 @@ mod tests {
             let labels = task.target.of(task.split.rows(Part::Train));
             let loss = |state: usize, scores: &mut [f64]| cross_entropy(labels[state], scores);
             for expected in &reference.logistic {
-                let end = linear.descend(vec![0.0; 21], expected.penalty, &loss);
+                let flat = linear.flat(&loss);
+                let end = linear.descend(vec![0.0; 21], flat, expected.penalty, &loss);
                 let (value, _) = linear.at(&end.point, expected.penalty, &loss);
                 assert!(end.has_converged);
                 assert_close(&[value], &[expected.loss], 1e-9);

@@ -19,7 +19,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::vectors::{Columns, Footer, VectorSource};
+use super::vectors::{Columns, Footer, VectorSource, row_bytes};
 use crate::error::Result;
 use crate::store::DataFile;
 
@@ -141,7 +141,12 @@ pub(super) fn statistics(
     epoch: Option<(i64, i64)>,
 ) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
-    statistics.num_rows = usize::try_from(rows).map_or(Precision::Absent, Precision::Exact);
+    if let Ok(rows) = usize::try_from(rows) {
+        statistics.num_rows = Precision::Exact(rows);
+        // A join holds its smaller side: in bytes, since a row of weights may be 45 MB.
+        let bytes = rows.saturating_mul(row_bytes(schema));
+        statistics.total_byte_size = Precision::Inexact(bytes);
+    }
     for (name, range) in [("model_id", model_id), ("epoch", epoch)] {
         if let (Ok(index), Some((min, max))) = (schema.index_of(name), range) {
             statistics.column_statistics[index] = ColumnStatistics {

@@ -33,6 +33,9 @@ use crate::{memory, scan};
 /// reserve for merging.
 const PARTITION_BYTES: usize = 64 << 20;
 
+/// The side of a join that is held whole: `models` of the published zoos are 12 MB.
+const COLLECTED_BYTES: usize = 64 << 20;
+
 /// Answers SQL over one snapshot of a store. Later commits do not change its
 /// answers.
 #[derive(Clone)]
@@ -66,6 +69,8 @@ impl Session {
     pub async fn with_memory(store: &Store, snapshot: &Snapshot, bytes: usize) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(bytes)))
+            // The disk has a limit of its own.
+            .with_max_temp_directory_size(u64::MAX)
             .build_arc()
             .map_err(|error| Error::internal("the query engine").with_source(error))?;
         let state = SessionStateBuilder::new_with_default_features()
@@ -304,6 +309,9 @@ pub(super) fn config(bytes: usize) -> SessionConfig {
     // Statistics come from the log. Collecting them from files would reserve
     // memory by the width of a value, which for weights is megabytes.
     options.execution.collect_statistics = false;
+    // A join holds its smaller side whole, up to so many bytes, rather than deal out the rows of
+    // both, which copies weights.
+    options.optimizer.hash_join_single_partition_threshold = COLLECTED_BYTES;
     // Pushed down, each field of what `vector_statistics` yields would compute all of them.
     options.optimizer.enable_leaf_expression_pushdown = false;
     // Text stays Utf8 on its way to files that other tools read.

@@ -47,7 +47,7 @@ struct Cost {
 
 /// Estimates how long training takes, from short runs over random images. Every
 /// kind of network is measured once, in some hundredths of a second; a large one
-/// takes as long as four of its images do.
+/// takes as long as some dozens of its images do.
 #[derive(Debug, Default)]
 pub struct Calibration {
     measured: HashMap<Work, Cost>,
@@ -141,7 +141,12 @@ impl<'a> Networks<'a> {
             true => (images * 2).min(batch_size),
             false => images * 2,
         };
-        per_image(FIRST_IMAGES.min(batch_size), more, |images| {
+        let first = match self {
+            Self::One(..) => FIRST_IMAGES.min(batch_size),
+            // Of a population, a few images may take as long as a batch does.
+            Self::Several(..) => batch_size,
+        };
+        per_image(first, more, |images| {
             let order: Vec<u32> = (0..images).map(|image| (image % FIRST_IMAGES) as u32).collect();
             match self {
                 Self::One(network, draws) => {

@@ -16,7 +16,7 @@ use crate::zoo::Model;
 
 /// `models` in groups that train at the same time, in the order of their first
 /// ones: single models, unless `engine` gains by training several together. Long models are
-/// left alone: each keeps its epochs on disk, where a population has all states in memory.
+/// left alone: each can keep its epochs on disk, where a population has all states in memory.
 pub(super) fn groups<'m>(
     engine: &dyn Engine,
     arch: &Arch,
