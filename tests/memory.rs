@@ -170,7 +170,7 @@ async fn a_large_model_takes_a_few_states_of_memory() {
     let step = Step::begin("commit", LIMIT);
     store.writer().await.unwrap().commit(&[trained], "train").await.unwrap();
     println!("{}", step.end());
-    alone(&place, "verify", LIMIT, "verify", 0);
+    println!("{}", alone(&place, "verify", LIMIT, "verify", 0));
     let first = &arch.layout().tensors()[0].name;
     let largest = arch.layout().tensors().iter().max_by_key(|tensor| tensor.size).unwrap();
     for (name, sql, rows) in [
@@ -196,16 +196,16 @@ async fn a_large_model_takes_a_few_states_of_memory() {
     ] {
         let sql = sql.replace("FROM weights", &format!("FROM weights_{}", arch.name()));
         let sql = sql.replace("FROM vectors", &format!("FROM vectors_{}", arch.name()));
-        alone(&place, name, QUERY_LIMIT, &sql, rows);
+        println!("{}", alone(&place, name, QUERY_LIMIT, &sql, rows));
     }
     let beside = format!("SELECT * FROM vectors_{} JOIN models USING (model_id)", arch.name());
-    alone(&place, "all states beside their model", LIMIT, &beside, EPOCHS + 1);
+    println!("{}", alone(&place, "all states beside their model", LIMIT, &beside, EPOCHS + 1));
 }
 
 /// Does what is `asked` of the store in `place` in a process of its own, which must not take
 /// more memory than the limit: `verify`, `compact`, `drop` (of the zoo `odd`), or a query that
-/// yields so many rows.
-fn alone(place: &Path, name: &str, limit: usize, asked: &str, rows: usize) {
+/// yields so many rows. Says how long it took, and the most memory.
+fn alone(place: &Path, name: &str, limit: usize, asked: &str, rows: usize) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "memory::what_another_process_asks", "--ignored", "--nocapture"])
         .envs([("STEP_NAME", name), ("STEP_ASKED", asked), ("STEP_LIMIT", &limit.to_string())])
@@ -215,8 +215,8 @@ fn alone(place: &Path, name: &str, limit: usize, asked: &str, rows: usize) {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let line = text.lines().find(|line| line.contains(" MB, ")).unwrap();
-    println!("{line}");
     assert!(line.ends_with(&format!(", {rows} rows")), "{line}");
+    line.to_owned()
 }
 
 #[tokio::test]
@@ -273,11 +273,11 @@ async fn operations_take_the_memory_of_a_few_files() {
     }
     drop(writer);
     let place = folder.path().join("source");
-    alone(&place, "compact", OPERATION_LIMIT, "compact", 0);
+    println!("{}", alone(&place, "compact", OPERATION_LIMIT, "compact", 0));
     let target = store("target").await;
     let step = Step::begin("copy", 5 * OPERATION_LIMIT);
     source.copy_to(&target, &source.snapshot().await.unwrap(), &|_| {}).await.unwrap();
     println!("{}", step.end());
-    alone(&place, "drop half of every file", OPERATION_LIMIT, "drop", 0);
-    alone(&place, "verify", OPERATION_LIMIT + MORE_FILES, "verify", 0);
+    println!("{}", alone(&place, "drop half of every file", OPERATION_LIMIT, "drop", 0));
+    println!("{}", alone(&place, "verify", OPERATION_LIMIT + MORE_FILES, "verify", 0));
 }

@@ -94,10 +94,11 @@ impl Calibration {
             return Ok(*cost);
         }
         let dataset = random_images(arch);
+        let mut draws: Vec<Draws> = hypers.iter().map(|hyper| Draws::new(hyper.seed)).collect();
         let mut networks = Networks::new(engine, arch, hypers, &dataset)?;
         let members = work.members as f64;
         let cost = Cost {
-            training: networks.training(work.batch_size)? / members,
+            training: networks.training(&mut draws, work.batch_size)? / members,
             evaluation: networks.evaluation(&dataset.test)? / members,
         };
         self.measured.insert(work, cost);
@@ -107,8 +108,8 @@ impl Calibration {
 
 /// What is measured: a network, or those of a population.
 enum Networks<'a> {
-    One(Box<dyn Network + 'a>, Draws),
-    Several(Box<dyn Population + 'a>, Vec<Draws>),
+    One(Box<dyn Network + 'a>),
+    Several(Box<dyn Population + 'a>),
 }
 
 impl<'a> Networks<'a> {
@@ -119,23 +120,18 @@ impl<'a> Networks<'a> {
         dataset: &'a Dataset,
     ) -> Result<Self> {
         let weights = |hyper: &&Hyper| initial_weights(arch.layout(), hyper);
-        let draws = |hyper: &&Hyper| Draws::new(hyper.seed);
         Ok(match (engine.together(), hypers.as_slice()) {
             (Some(together), [_, _, ..]) => {
                 let weights: Vec<_> = hypers.iter().map(weights).collect();
-                let draws = hypers.iter().map(draws).collect();
-                Self::Several(together.population(arch, hypers, dataset, &weights)?, draws)
+                Self::Several(together.population(arch, hypers, dataset, &weights)?)
             }
-            (_, [hyper, ..]) => {
-                let network = engine.network(arch, hyper, dataset, &weights(hyper))?;
-                Self::One(network, draws(hyper))
-            }
+            (_, [hyper, ..]) => Self::One(engine.network(arch, hyper, dataset, &weights(hyper))?),
             (_, []) => return Err(Error::internal("no network to measure")),
         })
     }
 
     /// Seconds per image of training in batches.
-    fn training(&mut self, batch_size: usize) -> Result<f64> {
+    fn training(&mut self, draws: &mut [Draws], batch_size: usize) -> Result<f64> {
         // Whole batches once there is one.
         let more = |images: usize| match images < batch_size {
             true => (images * 2).min(batch_size),
@@ -149,10 +145,10 @@ impl<'a> Networks<'a> {
         per_image(first, more, |images| {
             let order: Vec<u32> = (0..images).map(|image| (image % FIRST_IMAGES) as u32).collect();
             match self {
-                Self::One(network, draws) => {
-                    network.train_epoch(&order, draws, &|| Ok(())).map(drop)
+                Self::One(network) => {
+                    network.train_epoch(&order, &mut draws[0], &|| Ok(())).map(drop)
                 }
-                Self::Several(population, draws) => {
+                Self::Several(population) => {
                     let orders = vec![order.as_slice(); draws.len()];
                     population.train_epoch(&orders, draws, &|| Ok(())).map(drop)
                 }
@@ -166,8 +162,8 @@ impl<'a> Networks<'a> {
             let times = images / FIRST_IMAGES;
             let many = Split { images: few.images.repeat(times), labels: few.labels.repeat(times) };
             match self {
-                Self::One(network, _) => network.evaluate(&many).map(drop),
-                Self::Several(population, _) => population.evaluate(&many).map(drop),
+                Self::One(network) => network.evaluate(&many).map(drop),
+                Self::Several(population) => population.evaluate(&many).map(drop),
             }
         };
         per_image(FIRST_IMAGES, |images| images * 2, run)
