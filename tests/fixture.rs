@@ -131,8 +131,17 @@ pub(crate) fn entry(version: u64) -> Path {
 
 /// Changes an object in JSON.
 pub(crate) async fn edit(store: &Store, path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
-    let bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap();
-    let mut json = serde_json::from_slice(&bytes).unwrap();
-    change(&mut json);
-    store.objects().put(path, json.to_string().into()).await.unwrap();
+    damage(store, path, |bytes| {
+        let mut json = serde_json::from_slice(bytes).unwrap();
+        change(&mut json);
+        *bytes = json.to_string().into_bytes();
+    })
+    .await;
+}
+
+/// Replaces an object by what `change` makes of it.
+pub(crate) async fn damage(store: &Store, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap().to_vec();
+    change(&mut bytes);
+    store.objects().put(path, bytes.into()).await.unwrap();
 }

@@ -1,12 +1,11 @@
 //! What operations ask of an object store, to the request: a service bills and
 //! delays each of them.
 
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use zoolake::sql::Session;
 use zoolake::store::{RequestCounter, Requests, Store, Table};
 
-use crate::fixture::{new_place, synthetic, synthetics};
+use crate::fixture::{damage, new_place, synthetic, synthetics};
 
 /// A store of `commits` commits of one model each.
 async fn store_of(commits: u32, counter: &RequestCounter) -> Store {
@@ -196,9 +195,7 @@ async fn of_many_files_the_damaged_one_is_checked() {
     let snapshot = store.snapshot().await.unwrap();
     let table = Table::Weights("cnn_s".to_owned());
     let path = Path::from(snapshot.files_of(&table)[3].path.as_str());
-    let mut bytes = store.objects().get(&path).await.unwrap().bytes().await.unwrap().to_vec();
-    *bytes.last_mut().unwrap() ^= 1;
-    store.objects().put(&path, bytes.into()).await.unwrap();
+    damage(&store, &path, |bytes| *bytes.last_mut().unwrap() ^= 1).await;
     let session = Session::new(&store, &snapshot).await.unwrap();
     let failing = requests_of(&counter, async {
         let rows = session.sql("SELECT max(vector_max(weights)) FROM vectors_cnn_s").await;

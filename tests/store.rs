@@ -10,7 +10,7 @@ use zoolake::sql::Session;
 use zoolake::store::{CloudOptions, Location, Store};
 use zoolake::train::{Purpose, Stream};
 
-use crate::fixture::{edit, entry, new_place, synthetic, synthetic_store, synthetics};
+use crate::fixture::{damage, edit, entry, new_place, synthetic, synthetic_store, synthetics};
 
 async fn count(store: &Store, sql: &str) -> i64 {
     let session = Session::new(store, &store.snapshot().await.unwrap()).await.unwrap();
@@ -131,13 +131,6 @@ async fn damage_is_named_with_what_still_works() {
     store.objects().delete(&path).await.unwrap();
     let findings = store.verify().await.unwrap().findings;
     assert!(findings[0].problem.contains("is missing"), "{findings:?}");
-}
-
-/// Replaces an object by what `change` makes of it.
-async fn damage(store: &Store, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = store.objects().get(path).await.unwrap().bytes().await.unwrap().to_vec();
-    change(&mut bytes);
-    store.objects().put(path, bytes.into()).await.unwrap();
 }
 
 /// What a query says that fails, with its hint.

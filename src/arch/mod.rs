@@ -11,6 +11,8 @@ mod resnet;
 
 pub use layer::Layer;
 pub use layout::{Layout, TensorKind, TensorSpec};
+#[cfg(test)]
+pub(crate) use published::conv;
 
 use crate::error::{Error, Result};
 

@@ -26,7 +26,13 @@ pub(super) fn all() -> &'static [Arch] {
     &*ALL
 }
 
-fn conv(name: &'static str, in_channels: usize, out_channels: usize, kernel: usize) -> Layer {
+/// A convolution as they all are.
+pub(crate) fn conv(
+    name: &'static str,
+    in_channels: usize,
+    out_channels: usize,
+    kernel: usize,
+) -> Layer {
     let (stride, padding, bias) = (1, 0, true);
     Layer::Conv2d { name, in_channels, out_channels, kernel, stride, padding, bias }
 }

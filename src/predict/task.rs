@@ -16,22 +16,6 @@ pub(super) struct Features {
     gram: Mutex<Option<Arc<Gram>>>,
 }
 
-impl Task<'_> {
-    /// That a fit is beyond numbers, to features that are `unscaled` or standardised.
-    pub(super) fn unsolved(&self, fit: &str, unscaled: bool) -> Error {
-        let message = format!("{fit} of `{}` has no solution", self.target.name);
-        Error::invalid(message).with_hint(match unscaled {
-            true => {
-                "features are too large as they are: choose a predictor or a protocol that \
-                 standardises them"
-            }
-            false => {
-                "features are too large: choose another set, or leave out models with `--where`"
-            }
-        })
-    }
-}
-
 impl Features {
     pub(super) fn new(matrix: Matrix) -> Self {
         Self { matrix, gram: Mutex::new(None) }
@@ -69,6 +53,22 @@ pub(super) struct Task<'a> {
     pub(super) seed: u64,
     /// Whether linear models see features as they are: see [`super::Protocol::is_unscaled`].
     pub(super) unscaled: bool,
+}
+
+impl Task<'_> {
+    /// That a fit is beyond numbers, to features that are `unscaled` or standardised.
+    pub(super) fn unsolved(&self, fit: &str, unscaled: bool) -> Error {
+        let message = format!("{fit} of `{}` has no solution", self.target.name);
+        Error::invalid(message).with_hint(match unscaled {
+            true => {
+                "features are too large as they are: choose a predictor or a protocol that \
+                 standardises them"
+            }
+            false => {
+                "features are too large: choose another set, or leave out models with `--where`"
+            }
+        })
+    }
 }
 
 /// What a fitted predictor says.

@@ -26,7 +26,7 @@ use futures::{FutureExt, StreamExt};
 use super::table_function::{self, Failure, TableFunction};
 use super::{diagnostic, functions, paths, shared_statistics, views, wide_rows};
 use crate::error::{Error, Kind, Result, panicked};
-use crate::store::{DataFile, Finding, Snapshot, Store};
+use crate::store::{DataFile, Finding, Snapshot, Store, Table};
 use crate::{memory, scan};
 
 /// Memory that a partition needs to sort: what waits, what is sorted of it, and DataFusion's
@@ -51,8 +51,8 @@ pub struct Session {
 /// Rows, batch by batch: those a query yields, or those of a batch at hand.
 pub struct Rows {
     stream: SendableRecordBatchStream,
-    /// Who explains failures of the query, and the files that it reads.
-    asked: Option<(Session, Vec<Arc<DataFile>>)>,
+    /// Who explains failures of the query, and the tables that it reads.
+    asked: Option<(Session, BTreeSet<Table>)>,
 }
 
 impl Session {
@@ -136,7 +136,7 @@ impl Session {
     /// Answers a query with values for its `$name` parameters.
     pub async fn sql_with(&self, sql: &str, values: Vec<(String, ScalarValue)>) -> Result<Rows> {
         // As long as nothing is planned, the table functions may be what failed.
-        let mut files: Vec<_> = self.snapshot.files().map(Arc::clone).collect();
+        let mut tables = None;
         let run = async {
             let mut frame = self.plan(sql).await?;
             if !values.is_empty() {
@@ -144,16 +144,18 @@ impl Session {
             }
             let (mut state, plan) = frame.into_parts();
             let plan = state.optimize(&plan)?;
-            files = self.files_of(&plan)?;
+            tables = Some(scanned(&plan)?);
             wide_rows::fit(&mut state, &plan)?;
             let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
             Ok(execute_stream(plan, state.task_ctx())?)
         };
         match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(stream)) => Ok(Rows { stream, asked: Some((self.clone(), files)) }),
+            Ok(Ok(stream)) => {
+                Ok(Rows { stream, asked: tables.map(|tables| (self.clone(), tables)) })
+            }
             Ok(Err(Failure::Ours(error))) => Err(error),
-            Ok(Err(Failure::Engine(error))) => Err(self.explain(error, &files).await),
-            Err(panic) => Err(self.explain_panic(panic, &files).await),
+            Ok(Err(Failure::Engine(error))) => Err(self.explain(error, tables.as_ref()).await),
+            Err(panic) => Err(self.explain_panic(panic, tables.as_ref()).await),
         }
     }
 
@@ -177,16 +179,12 @@ impl Session {
         })
     }
 
-    /// The files of the tables that a plan scans.
-    fn files_of(&self, plan: &LogicalPlan) -> datafusion::error::Result<Vec<Arc<DataFile>>> {
-        let mut tables = BTreeSet::new();
-        plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                tables.insert(scan::stored(scan.table_name.table()));
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        Ok(tables.iter().flat_map(|table| self.snapshot.files_of(table)).collect())
+    /// The files of these tables, or of all.
+    fn files_of(&self, tables: Option<&BTreeSet<Table>>) -> Vec<Arc<DataFile>> {
+        match tables {
+            Some(tables) => tables.iter().flat_map(|table| self.snapshot.files_of(table)).collect(),
+            None => self.snapshot.files().map(Arc::clone).collect(),
+        }
     }
 
     /// The snapshot that is asked.
@@ -214,22 +212,26 @@ impl Session {
     }
 
     /// What a failure of DataFusion means. If stored bytes may be the reason,
-    /// looks which of `files` is damaged, those first that the failure names: that takes
-    /// time, and there is nothing better to do with it.
-    async fn explain(&self, error: DataFusionError, files: &[Arc<DataFile>]) -> Error {
+    /// looks which file of `tables`, or of all, is damaged, those first that the failure names:
+    /// that takes time, and there is nothing better to do with it.
+    async fn explain(&self, error: DataFusionError, tables: Option<&BTreeSet<Table>>) -> Error {
         let calls = self.table_functions.iter().map(|function| format!("{}()", function.name()));
         let known: Vec<String> = self.tables().into_iter().chain(calls).collect();
         let text = error.to_string();
         let is_named = |file: &Arc<DataFile>| text.contains(&file.path);
-        let (named, others) = files.iter().map(Arc::clone).partition(is_named);
+        let (named, others) = self.files_of(tables).into_iter().partition(is_named);
         self.name_damage(diagnostic::explain(error, &known), &[named, others]).await
     }
 
     /// Damaged bytes make some readers panic, and so do bugs.
-    async fn explain_panic(&self, panic: Box<dyn Any + Send>, files: &[Arc<DataFile>]) -> Error {
+    async fn explain_panic(
+        &self,
+        panic: Box<dyn Any + Send>,
+        tables: Option<&BTreeSet<Table>>,
+    ) -> Error {
         let bug = panicked("the query", panic.as_ref());
         let damaged = Error::corrupt("the store cannot be read");
-        let damaged = self.name_damage(damaged, &[files.to_vec()]).await;
+        let damaged = self.name_damage(damaged, &[self.files_of(tables)]).await;
         if damaged.hint().is_some() { damaged } else { bug }
     }
 
@@ -269,11 +271,11 @@ impl Rows {
             Ok(None) => Ok(None),
             Ok(Some(Ok(batch))) => Ok(Some(batch)),
             Ok(Some(Err(error))) => Err(match &self.asked {
-                Some((session, files)) => session.explain(error, files).await,
+                Some((session, tables)) => session.explain(error, Some(tables)).await,
                 None => diagnostic::explain(error, &[]),
             }),
             Err(panic) => Err(match &self.asked {
-                Some((session, files)) => session.explain_panic(panic, files).await,
+                Some((session, tables)) => session.explain_panic(panic, Some(tables)).await,
                 None => panicked("reading rows", panic.as_ref()),
             }),
         }
@@ -295,6 +297,18 @@ impl From<RecordBatch> for Rows {
         let stream = futures::stream::iter([Ok(batch)]);
         Self { stream: Box::pin(RecordBatchStreamAdapter::new(schema, stream)), asked: None }
     }
+}
+
+/// The stored tables that a plan scans.
+fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<Table>> {
+    let mut tables = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            tables.insert(scan::stored(scan.table_name.table()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(tables)
 }
 
 /// The settings of a session whose queries have so many `bytes` of memory.

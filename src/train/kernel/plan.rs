@@ -203,6 +203,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch;
 
     #[test]
     fn the_published_cnns_are_blocks() {
@@ -227,15 +228,7 @@ mod tests {
 
     #[test]
     fn what_the_kernels_cannot_do_has_no_plan() {
-        let conv = |out_channels, kernel| Layer::Conv2d {
-            name: "conv",
-            in_channels: 1,
-            out_channels,
-            kernel,
-            stride: 1,
-            padding: 0,
-            bias: true,
-        };
+        let conv = |out_channels, kernel| arch::conv("conv", 1, out_channels, kernel);
         let knows = |layers| Plan::new(&Arch::of_layers([1, 3, 3], 8, layers), 4).is_some();
         assert!(knows(vec![conv(8, 3)]));
         assert!(knows(vec![conv(8, 3), Layer::Activation, Layer::Dropout]));

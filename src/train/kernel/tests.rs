@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use super::loss::Tally;
 use super::network::KernelNetwork;
 use super::{Isa, KernelEngine};
-use crate::arch::{Arch, Layer};
+use crate::arch::{Arch, Layer, conv};
 use crate::dataset::{Augment, Dataset};
 use crate::train::candle::fixtures::{
     self, DRAWS, NetworkCase, dataset, go_on, hyper, value, weights,
@@ -106,15 +106,6 @@ fn batches_of_any_size_agree_with_the_candle_engine() {
 /// no squares.
 #[test]
 fn odd_sides_agree_with_the_candle_engine() {
-    let conv = |name, in_channels, out_channels, kernel| Layer::Conv2d {
-        name,
-        in_channels,
-        out_channels,
-        kernel,
-        stride: 1,
-        padding: 0,
-        bias: true,
-    };
     let fc = Layer::Linear { name: "fc", in_features: 12, out_features: 10 };
     let candle = CandleEngine::cpu();
     for (height, width) in [(14, 17), (15, 16), (14, 16), (15, 17)] {
