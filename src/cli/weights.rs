@@ -10,7 +10,7 @@ use crate::store::{Store, WeightEncoding};
 #[derive(Debug, Args)]
 pub(super) struct Weights {
     /// How the store keeps weights, if it is new: `split` takes a sixth less space, `plain` is
-    /// read several times as fast from a fast disk
+    /// read more than twice as fast from a fast disk
     #[arg(long, value_name = "ENCODING")]
     weights: Option<Kept>,
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutMode};
 
-use super::encode::Encoded;
+use super::encoded::Encoded;
 use super::format::WRITER;
 use super::log::{self, DataFile, Entry};
 use super::schema::Table;

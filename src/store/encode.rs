@@ -1,55 +1,25 @@
-//! Trained models as Parquet: rows, their order, and the encoding.
+//! Trained models as rows of tables, in their order.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch,
-    StringArray, new_null_array,
+    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    new_null_array,
 };
-use arrow::datatypes::{Int64Type, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
 
-use super::log::FORMAT;
-use super::schema::{EPOCHS, MODELS, TENSORS, Table, row_bytes, values_field, weights_schema};
+use super::encoded::{Encoded, encode, narrow, rows_per_group};
+use super::schema::{EPOCHS, MODELS, TENSORS, Table, values_field, weights_schema};
 use super::weight_encoding::WeightEncoding;
 use crate::arch::{Arch, Layout};
 use crate::error::{Error, Result};
 use crate::train::{Metrics, State, Trained};
 use crate::zoo::Scheduler;
 
-/// Row groups of about this size: large enough for sequential speed, small
-/// enough that a reader's memory stays bounded (and below the 286 MiB that some
-/// dataset viewers refuse).
-const ROW_GROUP_BYTES: usize = 32 << 20;
-
-/// What the writer is given at a time: the precision of [`ROW_GROUP_BYTES`].
-const CHUNK_BYTES: usize = 1 << 20;
-
 /// Weights of one file. A file is encoded, sent and verified
 /// in memory, so this bounds memory however large a model is: a ResNet-18 of 61
 /// states takes 31 files.
 pub(super) const FILE_BYTES: usize = 96 << 20;
-
-/// Rows per page of the key columns: their statistics tell one epoch from the next.
-const KEY_PAGE_ROWS: usize = 1024;
-
-/// Small enough that one epoch of all models can be read without the others, and
-/// so large that each byte of the floats fills a block of zstd by itself
-/// (`docs/storage.md`).
-const WEIGHT_PAGE_BYTES: usize = 512 << 10;
-
-/// A table of rows and the range of its keys, as Parquet bytes.
-pub(super) struct Encoded {
-    pub(super) bytes: Vec<u8>,
-    pub(super) rows: usize,
-    pub(super) model_id: Option<(i64, i64)>,
-    pub(super) epoch: Option<(i64, i64)>,
-}
 
 /// Table `models`, sorted by `model_id`.
 pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
@@ -100,7 +70,7 @@ pub(super) fn models(trained: &[&Trained]) -> Result<Encoded> {
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    narrow(&Table::Models, &schema, batch)
+    narrow(&Table::Models, &schema, [batch])
 }
 
 /// Table `epochs`, sorted by (`epoch`, `model_id`).
@@ -130,7 +100,7 @@ pub(super) fn epochs(trained: &[&Trained]) -> Result<Encoded> {
     });
     let columns = columns.collect();
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    narrow(&Table::Epochs, &schema, batch)
+    narrow(&Table::Epochs, &schema, [batch])
 }
 
 /// Table `weights_<arch>`, sorted by (`epoch`, `model_id`), in files of so many
@@ -145,10 +115,11 @@ pub(super) fn weights<'a>(
     let (table, layout) = (Table::Weights(arch.name().to_owned()), arch.layout());
     let row_bytes = layout.size() * size_of::<f32>();
     let of_file = States::sorted(trained).chunks(file_bytes / row_bytes.max(1));
+    let schema = weights_schema(layout);
     of_file.into_iter().map(move |rows| {
-        let of_batch = rows.chunks(CHUNK_BYTES / row_bytes.max(1));
-        let batches = of_batch.into_iter().map(|rows| weights_batch(layout, &rows));
-        encode(&table, &weights_schema(layout), encoding, batches)
+        let groups = rows.chunks(rows_per_group(&schema));
+        let batches = groups.into_iter().map(|rows| weights_batch(layout, &rows));
+        encode(&table, &schema, encoding, batches)
     })
 }
 
@@ -194,7 +165,7 @@ pub(super) fn tensors(arch: &str, layout: &Layout) -> Result<Encoded> {
     ];
     let schema = TENSORS.arrow();
     let batch = record_batch(RecordBatch::try_new(Arc::clone(&schema), columns));
-    narrow(&Table::Tensors, &schema, batch)
+    narrow(&Table::Tensors, &schema, [batch])
 }
 
 /// The states of some models in the order of the files.
@@ -242,119 +213,13 @@ fn record_batch(batch: arrow::error::Result<RecordBatch>) -> Result<RecordBatch>
     })
 }
 
-/// Rows of any `table`, in its order, as a file; `encoding` is that of weights. Row groups
-/// end between the `batches`, never inside one.
-pub(super) fn encode(
-    table: &Table,
-    schema: &SchemaRef,
-    encoding: WeightEncoding,
-    batches: impl IntoIterator<Item = Result<RecordBatch>>,
-) -> Result<Encoded> {
-    let properties = match table {
-        Table::Weights(_) => weight_properties(table, schema, encoding)?,
-        _ => narrow_properties(table, schema),
-    };
-    write(properties, schema, batches)
-}
-
-/// Rows of a `table` without weights, in its order, as a file.
-pub(super) fn narrow(
-    table: &Table,
-    schema: &SchemaRef,
-    rows: Result<RecordBatch>,
-) -> Result<Encoded> {
-    write(narrow_properties(table, schema), schema, [rows])
-}
-
-fn write(
-    properties: WriterPropertiesBuilder,
-    schema: &SchemaRef,
-    batches: impl IntoIterator<Item = Result<RecordBatch>>,
-) -> Result<Encoded> {
-    let failed = |error| Error::internal("cannot encode Parquet").with_source(error);
-    let mut encoded = Encoded { bytes: Vec::new(), rows: 0, model_id: None, epoch: None };
-    let writer =
-        ArrowWriter::try_new(&mut encoded.bytes, Arc::clone(schema), Some(properties.build()));
-    let mut writer = writer.map_err(failed)?;
-    for batch in batches {
-        let batch = batch?;
-        writer.write(&batch).map_err(failed)?;
-        encoded.rows += batch.num_rows();
-        encoded.model_id = union(encoded.model_id, range(&batch, "model_id"));
-        encoded.epoch = union(encoded.epoch, range(&batch, "epoch"));
-    }
-    writer.close().map_err(failed)?;
-    Ok(encoded)
-}
-
-/// The rows an encoder should be given at a time.
-pub(super) fn rows_per_batch(schema: &Schema) -> usize {
-    (CHUNK_BYTES / row_bytes(schema).max(1)).max(1)
-}
-
-/// The smallest and the largest value of a key column, if the batch has it.
-pub(super) fn range(batch: &RecordBatch, key: &str) -> Option<(i64, i64)> {
-    let keys = batch.column_by_name(key)?.as_primitive_opt::<Int64Type>()?;
-    arrow::compute::min(keys).zip(arrow::compute::max(keys))
-}
-
-/// The range that covers both.
-pub(super) fn union(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-        (a, b) => a.or(b),
-    }
-}
-
-fn properties(table: &Table, schema: &Schema) -> WriterPropertiesBuilder {
-    let column = |key: &&str| i32::try_from(schema.index_of(key).ok()?).ok();
-    let sorting = table.sorted_by().iter().filter_map(column).map(|column_idx| SortingColumn {
-        column_idx,
-        descending: false,
-        nulls_first: false,
-    });
-    let format = KeyValue::new("zoolake.format".to_owned(), FORMAT.to_string());
-    WriterProperties::builder()
-        .set_created_by(super::format::WRITER.to_owned())
-        .set_key_value_metadata(Some(vec![format]))
-        .set_sorting_columns(Some(sorting.collect()))
-        .set_data_page_row_count_limit(KEY_PAGE_ROWS)
-}
-
-fn narrow_properties(table: &Table, schema: &Schema) -> WriterPropertiesBuilder {
-    properties(table, schema).set_compression(Compression::ZSTD(ZstdLevel::default()))
-}
-
-/// Of weights, which are near random bits, a dictionary only grows the file, and
-/// statistics prune nothing. The key columns, which come first, keep statistics and delta.
-fn weight_properties(
-    table: &Table,
-    schema: &Schema,
-    encoding: WeightEncoding,
-) -> Result<WriterPropertiesBuilder> {
-    let (encoding, compression) = encoding.in_parquet()?;
-    let builder = properties(table, schema)
-        .set_compression(compression)
-        .set_encoding(encoding)
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_writer_version(parquet::file::properties::WriterVersion::PARQUET_2_0)
-        .set_data_page_size_limit(WEIGHT_PAGE_BYTES)
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
-    Ok(["model_id", "epoch"].into_iter().fold(builder, |builder, key| {
-        let key = ColumnPath::from(key);
-        builder
-            .set_column_encoding(key.clone(), Encoding::DELTA_BINARY_PACKED)
-            .set_column_statistics_enabled(key, EnabledStatistics::Page)
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::zoo::{Activation, Hyper, Init, Model, Optimizer, Scheduler};
+    use arrow::array::AsArray;
     use arrow::compute::concat_batches;
-    use arrow::datatypes::Float32Type;
+    use arrow::datatypes::{Float32Type, Int64Type};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     fn trained(seed: u64, epochs: usize, layout: &Layout) -> Trained {

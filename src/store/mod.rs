@@ -42,6 +42,7 @@ mod copy;
 mod digest;
 mod durable;
 mod encode;
+mod encoded;
 mod failure;
 mod format;
 mod location;
@@ -55,6 +56,7 @@ mod schema;
 mod snapshot;
 mod tally;
 mod vacuum;
+mod vector_chunk;
 mod verify;
 mod weight_encoding;
 

@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 
 use super::commit::{Draft, NewFiles, Proposal};
-use super::encode::narrow;
+use super::encoded::narrow;
 use super::schema::Table;
 use super::snapshot::Snapshot;
 use super::{Store, clock};
@@ -90,7 +90,7 @@ impl Proposal for Recording {
         }
         let mut add = Vec::new();
         for (table, rows) in &self.tables {
-            let encoded = narrow(table, &rows.schema(), Ok(rows.clone()))?;
+            let encoded = narrow(table, &rows.schema(), [Ok(rows.clone())])?;
             add.push(files.write(table, encoded).await?);
         }
         let message = self.message.clone();

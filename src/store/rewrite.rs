@@ -16,13 +16,16 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::columns::{read_columns, unreadable};
-use super::encode::{self, Encoded};
+use super::encoded::{self, Encoded};
 use super::log::DataFile;
-use super::schema::Table;
+use super::schema::{Table, row_bytes};
 use super::snapshot::CONCURRENT_READS;
 use super::weight_encoding::WeightEncoding;
 use super::{Location, verify};
 use crate::error::{Error, Kind, Result};
+
+/// What is decoded at a time: the reader takes several times as much by the way.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Whose a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +79,9 @@ pub(super) async fn rewrite(
     let batches = adapted.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let batches: Vec<&RecordBatch> = batches.iter().collect();
     let order = order(table, &batches).map_err(failed)?;
-    let pieces = order.chunks(encode::rows_per_batch(&schema));
+    let pieces = order.chunks(encoded::rows_per_group(&schema));
     let pieces = pieces.map(|rows| interleave_record_batch(&batches, rows).map_err(failed));
-    encode::encode(table, &schema, encoding, pieces).map(Some)
+    encoded::encode(table, &schema, encoding, pieces).map(Some)
 }
 
 /// How many rows of `file` are wanted. Reads no more than their owners.
@@ -112,7 +115,7 @@ pub(super) async fn read(location: &Location, file: &DataFile) -> Result<Bytes> 
 /// The wanted rows of a Parquet file.
 fn decode(bytes: Bytes, wanted: Wanted<'_>) -> Result<Vec<RecordBatch>, ParquetError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    let rows = encode::rows_per_batch(builder.schema());
+    let rows = (BATCH_BYTES / row_bytes(builder.schema()).max(1)).max(1);
     let mut kept = Vec::new();
     for batch in builder.with_batch_size(rows).build()? {
         let batch = batch?;
@@ -217,7 +220,7 @@ mod tests {
     /// A file of `epochs` with these columns.
     async fn write(files: &mut NewFiles<'_>, columns: Vec<(&str, ArrayRef)>) -> Arc<DataFile> {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let encoded = encode::narrow(&Table::Epochs, &batch.schema(), Ok(batch)).unwrap();
+        let encoded = encoded::narrow(&Table::Epochs, &batch.schema(), [Ok(batch)]).unwrap();
         Arc::new(files.write(&Table::Epochs, encoded).await.unwrap())
     }
 

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::columns::projection;
 use super::digest::sha256;
-use super::encode::{range, union};
+use super::encoded::{range, union};
 use super::log::{DataFile, Entry};
 use super::snapshot::{CONCURRENT_FILES, CONCURRENT_READS, LogListing, Snapshot, read_entry};
 use super::tally::Tally;

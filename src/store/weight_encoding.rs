@@ -13,7 +13,7 @@ pub enum WeightEncoding {
     /// Split by bytes and compressed: a sixth smaller.
     #[default]
     Split,
-    /// As they are in memory: a sixth larger, written faster, and read three times as
+    /// As they are in memory: a fifth larger, written faster, and read more than twice as
     /// fast as long as the disk keeps up.
     Plain,
 }
