@@ -1,11 +1,12 @@
 """Reading weights beside everybody else: one core, warm, the same states.
 
-    cargo bench --no-run && python3 python/bench_scan.py STORE FOLDER [--peers a,b]
+    cargo build --release && cargo bench --no-run
+    python3 python/bench_scan.py STORE FOLDER [--peers a,b]
 
 Takes the states of `weights_cnn_s` in STORE (1,000 models of 51 states, 503 MB, if it has
 them, else the same models again under other ids), and writes them to FOLDER: as a store of
-PLAIN and one of BYTE_STREAM_SPLIT + zstd, and as each peer likes them best. Then asks every
-reader four questions in turns, and prints the median milliseconds as Markdown.
+each encoding, written by zoolake, and as each peer likes them best. Then asks every reader
+four questions in turns, and prints the median milliseconds as Markdown.
 
     scan    all tensors of all states, into Arrow
     tensor  conv1.weight of all states
@@ -33,10 +34,16 @@ import pyarrow.parquet as pq
 
 MODELS, ROUNDS = 1000, 3
 TENSOR = "conv1.weight"
-ENCODINGS = {"plain": ("PLAIN", "none"), "split": ("BYTE_STREAM_SPLIT", "zstd")}
+ENCODINGS = ("plain", "split")
 
 
 ORDER = [("epoch", "ascending"), ("model_id", "ascending")]
+
+
+def other_ids(ids, copy):
+    """Ids for a copy of models, so that it does not lie beside what it is a copy of."""
+    mixed = (ids.to_numpy().astype(np.uint64) + np.uint64(copy)) * np.uint64(0x9E3779B97F4A7C15)
+    return pa.array((mixed >> np.uint64(1)).astype(np.int64)) if copy else ids
 
 
 def states(store, models=MODELS):
@@ -47,7 +54,7 @@ def states(store, models=MODELS):
     copies = []
     for copy in range(-(-models // len(ids))):
         rows = table.filter(pc.is_in(table["model_id"], pa.array(ids[: models - copy * len(ids)])))
-        columns = {"model_id": pc.add(rows["model_id"], copy), "epoch": rows["epoch"]}
+        columns = {"model_id": other_ids(rows["model_id"], copy), "epoch": rows["epoch"]}
         for name in table.column_names[2:]:
             # The same weights again would compress as nothing else does.
             vectors = rows[name].combine_chunks()
@@ -55,6 +62,36 @@ def states(store, models=MODELS):
             columns[name] = pa.FixedSizeListArray.from_arrays(values, vectors.type.list_size)
         copies.append(pa.table(columns))
     return pa.concat_tables(copies).sort_by(ORDER).combine_chunks()
+
+
+def write_stores(store, folder, program, count=MODELS):
+    """The states of so many models, and a store with them in each encoding, written by zoolake."""
+    table = states(store, count)
+    ids = pc.unique(table["model_id"])
+    models = ds.dataset(f"{store}/data/models").to_table()
+    copies = [models.set_column(0, "model_id", other_ids(models["model_id"], copy))
+              for copy in range(-(-count // len(models)))]  # fmt: skip
+    models = pa.concat_tables(copies)
+    models = models.filter(pc.is_in(models["model_id"], ids)).sort_by("model_id")
+    # From another program first, since a store that is copied as it is keeps its files.
+    given = f"{folder}/given"
+    make_store(given, table, "PLAIN", "none")
+    os.makedirs(f"{given}/data/models")
+    pq.write_table(models, f"{given}/data/models/all.parquet")
+    commit(given, {"models": models, "weights_cnn_s": table}, ids.to_pylist())
+    source = given
+    for encoding in ENCODINGS:
+        command = [program, "copy", source, f"{folder}/{encoding}", "--weights", encoding]
+        subprocess.run(command, check=True, capture_output=True)
+        source = f"{folder}/{encoding}"
+    shutil.rmtree(given)
+    return table
+
+
+def weights_file(store):
+    """The one file with the weights of a store."""
+    (path,) = glob.glob(f"{store}/data/weights_cnn_s/*.parquet")
+    return path
 
 
 def make_store(folder, table, encoding, compression, level=1, page=512 << 10):
@@ -76,7 +113,7 @@ def make_store(folder, table, encoding, compression, level=1, page=512 << 10):
     return seconds
 
 
-def commit(folder, tables):
+def commit(folder, tables, models=()):
     """Makes a store of `all.parquet` of each table, written before."""
     now = {"time": "2026-01-01T00:00:00Z", "writer": "another program"}
     add = []
@@ -92,7 +129,7 @@ def commit(folder, tables):
     with open(f"{folder}/zoolake.json", "w") as file:
         json.dump({"format": 1, "created": now["time"], "writer": now["writer"]}, file)
     entry = {"format": 1, "version": 1, "id": "bench", **now, "operation": "import",
-             "message": "tables", "add": add, "remove": [], "models": []}  # fmt: skip
+             "message": "tables", "add": add, "remove": [], "models": list(models)}  # fmt: skip
     os.makedirs(f"{folder}/log", exist_ok=True)
     with open(f"{folder}/log/{1:020}.json", "w") as file:
         json.dump(entry, file)
@@ -283,6 +320,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("store")
     parser.add_argument("folder")
+    parser.add_argument("--zoolake", default="target/release/zoolake")
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--peers", default="", help="only those whose names hold one of these words")
     arguments = parser.parse_args()
@@ -291,27 +329,25 @@ def main():
     pa.set_cpu_count(1)
     bench = bench_program()
 
-    table = None
-    for name, (encoding, compression) in ENCODINGS.items():
-        if not os.path.exists(f"{arguments.folder}/{name}/zoolake.json"):
-            table = states(arguments.store) if table is None else table
-            make_store(f"{arguments.folder}/{name}", table, encoding, compression)
-    path = lambda name: f"{arguments.folder}/{name}/data/weights_cnn_s/all.parquet"
-    if table is None:
-        table = pq.read_table(path("plain"))
+    stores = {name: f"{arguments.folder}/{name}" for name in ENCODINGS}
+    if all(os.path.exists(f"{store}/zoolake.json") for store in stores.values()):
+        table = pq.read_table(weights_file(stores["plain"]))
+    else:
+        table = write_stores(arguments.store, arguments.folder, arguments.zoolake)
     last = pc.max(table["epoch"]).as_py()
     state = table["model_id"][len(table) - MODELS // 2].as_py()
 
     readers = []
-    for name in ENCODINGS:
-        store = f"{arguments.folder}/{name}"
+    for name, store in stores.items():
         readers.append((f"zoolake, {name}", Sql(bench, "zoolake", store, last, state)))
         readers.append((f"DataFusion, {name}", Sql(bench, "datafusion", store, last, state)))
-        readers += [(f"{peer}, {name}", reader) for peer, reader in parquet_readers(path(name), last, state)]
+        peers = parquet_readers(weights_file(store), last, state)
+        readers += [(f"{peer}, {name}", reader) for peer, reader in peers]
     readers += own_format_readers(arguments.folder, table, last, state)
-    readers += torch_files(arguments.folder, table, last, state)
-    words = arguments.peers.split(",")
-    readers = [reader for reader in readers if any(word in reader[0] for word in words)]
+    asked = lambda name: any(word in name for word in arguments.peers.split(","))
+    if asked("torch files"):
+        readers += torch_files(arguments.folder, table, last, state)
+    readers = [reader for reader in readers if asked(reader[0])]
     del table
 
     kinds = {"scan": 51 * MODELS, "tensor": 51 * MODELS, "epoch": MODELS, "state": 1}

@@ -1,15 +1,16 @@
 """Which encoding and which order: sizes and speeds on real trajectories, for docs/storage.md.
 
-    cargo bench --no-run && python3 python/study_storage.py STORE FOLDER [--models N]
+    cargo build --release && cargo bench --no-run
+    python3 python/study_storage.py STORE FOLDER [--models N]
 
 Takes N models of `weights_cnn_s` in STORE with all their epochs, writes them again and again
 to FOLDER, and prints for each way its size (100 % is four bytes a weight), how fast it is
 written (pyarrow), and how long zoolake takes to read everything, the last epoch, one
-trajectory and one state. One core, warm. Needs numpy and pyarrow.
+trajectory and one state. The last rows are what zoolake itself writes. One core, warm.
+Needs numpy and pyarrow.
 """
 
 import argparse
-import glob
 import os
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ import subprocess
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from bench_scan import ORDER, bench_program, make_store, states
+from bench_scan import ENCODINGS, ORDER, bench_program, make_store, weights_file, write_stores
 
 BY_EPOCH, BY_MODEL = ORDER, ORDER[::-1]
 WAYS = [  # order, encoding, compression, level, bytes of a page
@@ -60,36 +61,42 @@ def main():
     parser.add_argument("store")
     parser.add_argument("folder")
     parser.add_argument("--models", type=int, default=300)
+    parser.add_argument("--zoolake", default="target/release/zoolake")
     parser.add_argument("--core", type=int, default=0)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {arguments.core})
     pa.set_cpu_count(1)
     bench = bench_program()
-    table = states(arguments.store, arguments.models)
+    table = write_stores(arguments.store, f"{arguments.folder}/zoolake", arguments.zoolake, arguments.models)
     last = pc.max(table["epoch"]).as_py()
     model = table["model_id"][len(table) // 2].as_py()
     raw = len(table) * 4 * sum(table.schema.field(name).type.list_size for name in table.column_names[2:])
     one = f"WHERE model_id = {model}"
     queries = ["", f"WHERE epoch = {last}", one, f"{one} AND epoch = {last // 2}"]
 
-    def milliseconds(where):
-        command = [bench, "--sql", "zoolake", arguments.folder, "6", f"SELECT * FROM weights_cnn_s {where}"]
+    def milliseconds(store, where):
+        command = [bench, "--sql", "zoolake", store, "6", f"SELECT * FROM weights_cnn_s {where}"]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         return 1000 * statistics.median(float(line.split()[0]) for line in lines[1:])
 
-    def row(name, table, encoding, compression, level, page, read=True):
-        seconds = make_store(arguments.folder, table, encoding, compression, level, page)
-        size = os.path.getsize(glob.glob(f"{arguments.folder}/data/*/*.parquet")[0])
-        times = " | ".join(f"{milliseconds(where):.1f}" for where in queries) if read else "| | |"
-        codec = compression if level is None else f"{compression}({level})"
-        print(f"| {name} | {encoding} | {codec} | {page >> 10} | {100 * size / raw:.1f} "
-              f"| {raw / seconds / 1e6:.0f} | {times} |", flush=True)  # fmt: skip
+    def row(store, *way, read=True):
+        size = 100 * os.path.getsize(weights_file(store)) / raw
+        times = " | ".join(f"{milliseconds(store, where):.1f}" for where in queries) if read else "| | |"
+        print(f"| {' | '.join(way)} | {size:.1f} | {times} |", flush=True)
 
-    print("| order | encoding | codec | page, KiB | size, % | written, MB/s | all, ms | last epoch, ms | trajectory, ms | state, ms |")
+    def way(name, table, encoding, compression, level, page, **options):
+        store = f"{arguments.folder}/way"
+        seconds = make_store(store, table, encoding, compression, level, page)
+        codec = compression if level is None else f"{compression}({level})"
+        row(store, name, encoding, codec, f"{page >> 10}", f"{raw / seconds / 1e6:.0f}", **options)
+
+    print("| order | encoding | codec | page, KiB | written, MB/s | size, % | all, ms | last epoch, ms | trajectory, ms | state, ms |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|---:|")
-    for order, *way in WAYS:
-        row(", ".join(name for name, _ in order), table.sort_by(order).combine_chunks(), *way)
-    row("model_id, epoch, as differences", differences(table), "BYTE_STREAM_SPLIT", "zstd", 1, 64 << 10, read=False)
+    for order, *options in WAYS:
+        way(", ".join(name for name, _ in order), table.sort_by(order).combine_chunks(), *options)
+    way("model_id, epoch, as differences", differences(table), "BYTE_STREAM_SPLIT", "zstd", 1, 64 << 10, read=False)
+    for encoding in ENCODINGS:
+        row(f"{arguments.folder}/zoolake/{encoding}", f"zoolake, {encoding}", "", "", "", "")
 
 
 if __name__ == "__main__":
