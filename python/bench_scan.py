@@ -81,9 +81,11 @@ def write_stores(store, folder, program, count=MODELS):
     commit(given, {"models": models, "weights_cnn_s": table}, ids.to_pylist())
     source = given
     for encoding in ENCODINGS:
-        command = [program, "copy", source, f"{folder}/{encoding}", "--weights", encoding]
+        target = f"{folder}/{encoding}"
+        shutil.rmtree(target, ignore_errors=True)
+        command = [program, "copy", source, target, "--weights", encoding]
         subprocess.run(command, check=True, capture_output=True)
-        source = f"{folder}/{encoding}"
+        source = target
     shutil.rmtree(given)
     return table
 

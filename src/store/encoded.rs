@@ -90,13 +90,11 @@ fn weights(
     encoding: WeightEncoding,
     batches: impl IntoIterator<Item = Result<RecordBatch>>,
 ) -> Result<Encoded> {
-    let (values, compression) = encoding.in_parquet()?;
-    let properties = weight_properties(table, schema, values, compression).build();
+    let properties = weight_properties(table, schema, encoding)?.build();
     let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties));
     let writer = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
     let (mut file, columns) = writer;
-    let mut vectors =
-        VectorWriter::new(values, compression).map_err(|error| failed(error.into()))?;
+    let mut vectors = VectorWriter::new(encoding)?;
     let mut encoded = Encoded::default();
     for batch in batches {
         let batch = batch?;
@@ -194,21 +192,21 @@ fn properties(table: &Table, schema: &Schema) -> WriterPropertiesBuilder {
 fn weight_properties(
     table: &Table,
     schema: &Schema,
-    encoding: Encoding,
-    compression: Compression,
-) -> WriterPropertiesBuilder {
+    encoding: WeightEncoding,
+) -> Result<WriterPropertiesBuilder> {
+    let (encoding, compression) = encoding.in_parquet()?;
     let builder = properties(table, schema)
         .set_compression(compression)
         .set_encoding(encoding)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_writer_version(WriterVersion::PARQUET_2_0);
-    ["model_id", "epoch"].into_iter().fold(builder, |builder, key| {
+    Ok(["model_id", "epoch"].into_iter().fold(builder, |builder, key| {
         let key = ColumnPath::from(key);
         builder
             .set_column_encoding(key.clone(), Encoding::DELTA_BINARY_PACKED)
             .set_column_statistics_enabled(key, EnabledStatistics::Page)
-    })
+    }))
 }
 
 #[cfg(test)]

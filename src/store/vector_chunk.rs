@@ -21,6 +21,9 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
+use super::weight_encoding::WeightEncoding;
+use crate::error::Error;
+
 /// Values of a page, in bytes; a longer vector has a page of its own.
 const PAGE_BYTES: usize = 64 << 10;
 
@@ -34,17 +37,19 @@ const LONG: usize = 40;
 pub(super) struct VectorWriter {
     encoding: Encoding,
     compression: Compression,
-    /// For values that are BYTE_STREAM_SPLIT, if they are to be compressed.
+    /// If values are BYTE_STREAM_SPLIT, and not PLAIN.
     zstd: Option<Encoder<'static>>,
 }
 
 impl VectorWriter {
-    /// Writes values PLAIN and as they are, or BYTE_STREAM_SPLIT with zstd.
-    pub(super) fn new(encoding: Encoding, compression: Compression) -> io::Result<Self> {
+    /// Writes values as `weights` says.
+    pub(super) fn new(weights: WeightEncoding) -> crate::error::Result<Self> {
+        let (encoding, compression) = weights.in_parquet()?;
         let zstd = match compression {
-            Compression::ZSTD(level) => Some(encoder(level)?),
+            Compression::ZSTD(level) => Some(encoder(level)),
             _ => None,
         };
+        let zstd = zstd.transpose().map_err(|error| Error::internal("zstd").with_source(error))?;
         Ok(Self { encoding, compression, zstd })
     }
 
@@ -116,8 +121,8 @@ impl VectorWriter {
 }
 
 /// An encoder that hardly looks for repetitions, other than of zeros: those that exponents
-/// have are chance, and decoding them takes twice the time of their Huffman codes and no less
-/// room (`docs/storage.md`).
+/// have are chance, take longer to decode than their Huffman codes, and save next to no room
+/// (`docs/storage.md`).
 fn encoder(level: ZstdLevel) -> io::Result<Encoder<'static>> {
     let mut encoder = Encoder::new(level.compression_level())?;
     encoder.set_parameter(CParameter::MinMatch(7))?;
