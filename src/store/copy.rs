@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::AsArray;
@@ -143,19 +144,7 @@ impl Proposal for Transfer<'_> {
             progress.already_there += usize::from(!sent);
             (self.watch)(progress);
         };
-        let (from, to) = (self.source, files.location());
-        let mut commits = target.history().iter().rev();
-        let last_drop = commits.find(|commit| commit.models_dropped > 0);
-        let last_drop = last_drop.map(|commit| commit.version);
-        let mut sends = futures::stream::iter(whole)
-            .map(|file| async move { send(from, to, &file, last_drop).await })
-            .buffer_unordered(CONCURRENT_FILES);
-        while let Some((file, sent)) = sends.try_next().await? {
-            done(&file, sent);
-            draft.add.push(file);
-        }
-        drop(sends);
-        draft.add.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        draft.add = self.send_whole(whole, target, files.location(), &mut done).await?;
         for file in anew {
             let table = file.table.clone();
             let only = std::slice::from_ref(&file);
@@ -209,6 +198,41 @@ impl Transfer<'_> {
         };
         let decide = self.snapshot.files().any(decides);
         if decide { target.files_of(&Table::Results) } else { Vec::new() }
+    }
+
+    /// Sends files to `to`, where `target` is, as they are, several at a time; returns them,
+    /// by path. After a failure none is begun, but those under way arrive: the next call
+    /// finds them there.
+    async fn send_whole(
+        &self,
+        files: Vec<Arc<DataFile>>,
+        target: &Snapshot,
+        to: &Location,
+        done: &mut (dyn FnMut(&DataFile, bool) + Send),
+    ) -> Result<Vec<DataFile>> {
+        let mut commits = target.history().iter().rev();
+        let last_drop = commits.find(|commit| commit.models_dropped > 0);
+        let last_drop = last_drop.map(|commit| commit.version);
+        let failed = AtomicBool::new(false);
+        let mut sends = futures::stream::iter(files)
+            .take_while(|_| std::future::ready(!failed.load(Ordering::Relaxed)))
+            .map(|file| async move { send(self.source, to, &file, last_drop).await })
+            .buffer_unordered(CONCURRENT_FILES);
+        let (mut arrived, mut failure) = (Vec::new(), None);
+        while let Some(sent) = sends.next().await {
+            match sent {
+                Ok((file, sent)) => {
+                    done(&file, sent);
+                    arrived.push(file);
+                }
+                Err(error) => {
+                    failed.store(true, Ordering::Relaxed);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        arrived.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        failure.map_or(Ok(arrived), Err)
     }
 
     /// The files to send as they are, and those to write anew: some of their rows are wanted,
