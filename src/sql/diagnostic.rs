@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, Kind, nearest};
-use crate::store::{is_beyond_end, reason};
+use crate::store::{VERIFY, is_beyond_end, reason};
 
 /// Turns a failure of planning or execution into ours. `tables` are the names, and calls such
 /// as `norms_v1()`, to suggest for an unknown table.
@@ -68,8 +68,7 @@ fn storage(error: &DataFusionError) -> Option<Error> {
 }
 
 fn damaged(reason: &str) -> Error {
-    Error::corrupt(format!("cannot read the store: {reason}"))
-        .with_hint("`zoolake verify` lists everything that is damaged")
+    Error::corrupt(format!("cannot read the store: {reason}")).with_hint(VERIFY)
 }
 
 /// The parser says where in its text: `… at Line: 1, Column: 8`.

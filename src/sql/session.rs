@@ -26,7 +26,7 @@ use futures::{FutureExt, StreamExt};
 use super::table_function::{self, Failure, TableFunction};
 use super::{diagnostic, functions, paths, shared_statistics, views, wide_rows};
 use crate::error::{Error, Kind, Result, panicked};
-use crate::store::{DataFile, Finding, Snapshot, Store, Table};
+use crate::store::{DataFile, Finding, Snapshot, Store, Table, VERIFY};
 use crate::{memory, scan};
 
 /// Memory that a partition needs to sort: what waits, what is sorted of it, and DataFusion's
@@ -244,10 +244,7 @@ impl Session {
             match self.store.first_damaged(&self.snapshot, files).await {
                 Ok(Some(Finding { place, problem })) => {
                     return Error::corrupt(format!("`{place}` {problem}"))
-                        .with_hint(
-                            "other tables still work; `zoolake verify` lists everything that is \
-                             damaged",
-                        )
+                        .with_hint(format!("other tables still work; {VERIFY}"))
                         .with_source(explained);
                 }
                 Ok(None) => {}

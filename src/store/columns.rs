@@ -69,7 +69,7 @@ pub(super) fn unreadable(location: &Location, file: &DataFile, error: ParquetErr
             }
         }
         error => Error::corrupt(format!("`{}` cannot be read: {error}", file.path))
-            .with_hint("`zoolake verify` lists everything that is damaged")
+            .with_hint(failure::VERIFY)
             .with_source(error),
     }
 }

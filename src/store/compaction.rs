@@ -14,7 +14,7 @@ use super::commit::{Draft, NewFiles, Proposal};
 use super::encode::FILE_BYTES;
 use super::log::DataFile;
 use super::rewrite::rewrite;
-use super::schema::row_bytes;
+use super::schema::rows_in;
 use super::snapshot::Snapshot;
 use crate::error::Result;
 
@@ -80,7 +80,7 @@ impl Compaction {
         for table in snapshot.tables() {
             // What only a later zoolake knows is left alone.
             let Some(schema) = table.schema() else { continue };
-            let capacity = (self.file_bytes / row_bytes(&schema)).max(1) as u64;
+            let capacity = rows_in(self.file_bytes, &schema) as u64;
             let (mut group, mut rows) = (Vec::new(), 0);
             // Two neighbours that do not fit together fill more than half a file, so that
             // the next compaction leaves what becomes of them alone.
@@ -140,6 +140,7 @@ impl Proposal for Compaction {
 #[cfg(test)]
 mod tests {
     use super::super::log::{Entry, FORMAT};
+    use super::super::schema::row_bytes;
     use super::super::schema::{EPOCHS, Table};
     use super::*;
 

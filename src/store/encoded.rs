@@ -19,7 +19,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::log::FORMAT;
-use super::schema::{Table, row_bytes};
+use super::schema::{Table, rows_in};
 use super::vector_chunk::VectorWriter;
 use super::weight_encoding::WeightEncoding;
 use crate::error::{Error, Result};
@@ -155,7 +155,7 @@ fn failed(error: ParquetError) -> Error {
 
 /// The rows of a row group.
 pub(super) fn rows_per_group(schema: &Schema) -> usize {
-    (ROW_GROUP_BYTES / row_bytes(schema).max(1)).max(1)
+    rows_in(ROW_GROUP_BYTES, schema)
 }
 
 /// The smallest and the largest value of a key column, if the batch has it.

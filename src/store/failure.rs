@@ -8,17 +8,18 @@ use object_store::path::Path;
 use super::Location;
 use crate::error::{Error, Kind};
 
+/// What to do about a store that is damaged.
+pub(crate) const VERIFY: &str = "`zoolake verify` lists everything that is damaged";
+
 /// A failed read of the object at `path`.
 pub(super) fn read(location: &Location, path: &Path, error: object_store::Error) -> Error {
     if matches!(error, object_store::Error::NotFound { .. }) && !is_without_bucket(&error) {
         return Error::corrupt(format!("`{path}` is missing from store `{location}`"))
-            .with_hint("`zoolake verify` lists everything that is damaged");
+            .with_hint(VERIFY);
     }
     let message = format!("cannot read `{path}` from store `{location}`: {}", reason(&error));
     if is_beyond_end(&error) {
-        return Error::corrupt(message)
-            .with_hint("`zoolake verify` lists everything that is damaged")
-            .with_source(error);
+        return Error::corrupt(message).with_hint(VERIFY).with_source(error);
     }
     Error::new(Kind::Unavailable, message).with_hint(hint(location, &error)).with_source(error)
 }

@@ -65,7 +65,7 @@ pub use clock::Simulation;
 pub use commit::Writer;
 pub use compaction::Compacted;
 pub use copy::{Copied, CopyProgress};
-pub(crate) use failure::{is_beyond_end, reason};
+pub(crate) use failure::{VERIFY, is_beyond_end, reason};
 pub use location::{CloudOptions, Location};
 pub use log::{DataFile, Entry};
 pub use recording::Stamp;

@@ -18,7 +18,7 @@ use super::log::DataFile;
 use super::rewrite::{Owner, Share, Wanted, rewrite, share};
 use super::schema::Table;
 use super::snapshot::{CONCURRENT_READS, Snapshot};
-use super::{Location, Store};
+use super::{Location, Store, failure};
 use crate::error::{Error, Kind, Result};
 
 /// What dropping a zoo did.
@@ -177,7 +177,7 @@ impl Removal<'_> {
         // Whatever zoo it is of: from the log it is told which files have no other models.
         if let Some(id) = unlogged {
             let error = Error::corrupt(format!("model `{id}` of `models` is in no log entry"));
-            return Err(error.with_hint("`zoolake verify` lists everything that is damaged"));
+            return Err(error.with_hint(failure::VERIFY));
         }
         if !leaving.models.is_empty() {
             return Ok(leaving);

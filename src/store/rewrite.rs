@@ -18,10 +18,10 @@ use parquet::errors::ParquetError;
 use super::columns::{read_columns, unreadable};
 use super::encoded::{self, Encoded};
 use super::log::DataFile;
-use super::schema::{Table, row_bytes};
+use super::schema::{Table, rows_in};
 use super::snapshot::CONCURRENT_READS;
 use super::weight_encoding::WeightEncoding;
-use super::{Location, verify};
+use super::{Location, failure, verify};
 use crate::error::{Error, Kind, Result};
 
 /// What is decoded at a time: the reader takes several times as much by the way.
@@ -107,15 +107,14 @@ pub(super) async fn share(
 /// The bytes of a file, which are those that were committed.
 pub(super) async fn read(location: &Location, file: &DataFile) -> Result<Bytes> {
     verify::read(location, file).await?.map_err(|problem| {
-        Error::corrupt(format!("`{}` {problem}", file.path))
-            .with_hint("`zoolake verify` lists everything that is damaged")
+        Error::corrupt(format!("`{}` {problem}", file.path)).with_hint(failure::VERIFY)
     })
 }
 
 /// The wanted rows of a Parquet file.
 fn decode(bytes: Bytes, wanted: Wanted<'_>) -> Result<Vec<RecordBatch>, ParquetError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    let rows = (BATCH_BYTES / row_bytes(builder.schema()).max(1)).max(1);
+    let rows = rows_in(BATCH_BYTES, builder.schema());
     let mut kept = Vec::new();
     for batch in builder.with_batch_size(rows).build()? {
         let batch = batch?;

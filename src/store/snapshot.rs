@@ -387,8 +387,9 @@ pub(super) async fn read_entry(location: &Location, version: u64) -> Result<Entr
     entry.map_err(|error| match error.kind() {
         // Older states do not need the damaged entry.
         Kind::Corrupt => error.with_hint(format!(
-            "`--at {}` reads the store as it was before; `zoolake verify` lists everything that is damaged",
-            version - 1
+            "`--at {}` reads the store as it was before; {}",
+            version - 1,
+            failure::VERIFY,
         )),
         _ => error,
     })

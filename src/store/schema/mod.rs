@@ -95,13 +95,18 @@ impl TableSchema {
 }
 
 /// Bytes of one row in memory: eight for a scalar, a text included, four for each
-/// value of a vector.
+/// value of a vector; one if there is no column.
 pub(crate) fn row_bytes(schema: &Schema) -> usize {
     let bytes = |data_type: &DataType| match data_type {
         DataType::FixedSizeList(_, length) => usize::try_from(*length).unwrap_or(0) * 4,
         _ => 8,
     };
-    schema.fields().iter().map(|field| bytes(field.data_type())).sum()
+    schema.fields().iter().map(|field| bytes(field.data_type())).sum::<usize>().max(1)
+}
+
+/// How many rows so many bytes hold: one at least.
+pub(super) fn rows_in(bytes: usize, schema: &Schema) -> usize {
+    (bytes / row_bytes(schema)).max(1)
 }
 
 /// A column that is never NULL.
