@@ -126,7 +126,7 @@ impl VectorWriter {
 fn encoder(level: ZstdLevel) -> io::Result<Encoder<'static>> {
     let mut encoder = Encoder::new(level.compression_level())?;
     encoder.set_parameter(CParameter::MinMatch(7))?;
-    encoder.set_parameter(CParameter::HashLog(9))?;
+    encoder.set_parameter(CParameter::HashLog(7))?;
     Ok(encoder)
 }
 
