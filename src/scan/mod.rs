@@ -19,7 +19,7 @@ use crate::store::{EPOCHS, MODELS, PREDICTIONS, RESULTS, Snapshot, TENSORS, Tabl
 use vectors::{Columns, Footer};
 
 pub use table::StoreTable;
-pub(crate) use vectors::{BATCH_BYTES, VectorScan, row_bytes};
+pub(crate) use vectors::{BATCH_BYTES, VectorScan};
 
 /// The URL under which a session knows the objects of its store.
 const STORE_URL: &str = "zoolake://store";

@@ -19,9 +19,9 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::vectors::{Columns, Footer, VectorSource, row_bytes};
+use super::vectors::{Columns, Footer, VectorSource};
 use crate::error::Result;
-use crate::store::DataFile;
+use crate::store::{DataFile, row_bytes};
 
 /// What is read of a narrow file first: its footer and page indexes, in one request.
 const FOOTER_BYTES: usize = 32 << 10;

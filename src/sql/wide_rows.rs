@@ -11,7 +11,8 @@ use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 
-use crate::scan::{BATCH_BYTES, row_bytes};
+use crate::scan::BATCH_BYTES;
+use crate::store::row_bytes;
 
 /// Fits the settings of `state` to the optimised `plan`, where columns that nobody asks for
 /// are gone.

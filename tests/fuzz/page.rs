@@ -11,7 +11,7 @@ mod reader;
 use libfuzzer_sys::fuzz_target;
 
 use input::Input;
-use page::VectorPage;
+use page::{PageShape, Values, VectorPage};
 
 /// Bits that no value has, but where nothing was copied to.
 const UNTOUCHED: f32 = f32::from_bits(0xffff_fff1);
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::of(bytes) else { return };
     let (page, width) = input.page();
     let expected = reader::vectors(&page, width, input.defined);
-    let found = VectorPage::of(&page, width, input.defined);
+    let found = VectorPage::of(&page, &mut PageShape::new(width, input.defined), Values::stored);
     assert_eq!(found.is_some(), expected.is_some(), "{input:?}");
     let (Some(found), Some(expected)) = (found, expected) else { return };
     assert_eq!(found.rows() * width, expected.len(), "{input:?}");

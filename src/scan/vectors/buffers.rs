@@ -10,7 +10,7 @@ use arrow::datatypes::{ArrowNativeType, ToByteSlice};
 use bytes::Bytes;
 
 /// Bytes that are kept for later at most.
-const KEPT_BYTES: usize = 32 << 20;
+const KEPT_BYTES: usize = 16 << 20;
 
 /// Buffers that nobody uses now.
 #[derive(Debug, Clone, Default)]

@@ -39,6 +39,8 @@ pub(super) struct Wanted {
     /// few on their way, so the cores share each.
     pub(super) large_rows: bool,
     pub(super) buffers: Buffers<f32>,
+    /// For what is read, and decompressed.
+    pub(super) bytes: Buffers<u8>,
     /// Row groups that the stock reader had to read.
     pub(super) stock_groups: Count,
 }
@@ -80,8 +82,9 @@ impl GroupReader {
         let leaves = if rows.len() == 0 { Some([].as_slice()) } else { leaves };
         let vectors = match leaves {
             Some(leaves) => {
-                let reader =
-                    |leaf: &Leaf| TensorReader::new(&bytes, file.metadata(), group, *leaf, all);
+                let reader = |leaf: &Leaf| {
+                    TensorReader::new(&bytes, file.metadata(), group, *leaf, all, &wanted.bytes)
+                };
                 Vectors::Direct(leaves.iter().map(reader).collect::<Result<_, _>>()?)
             }
             None => Vectors::Stock(stock(&wanted, &file, group, &bytes, &rows)?),

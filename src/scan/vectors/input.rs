@@ -23,9 +23,9 @@ use super::buffers::Buffers;
 /// What is asked of an object first: footers and page indexes are smaller.
 pub(super) const TAIL: u64 = 128 << 10;
 
-/// What is read from a disk at a time, where everything is read: it fits into the
-/// second-level cache.
-const WINDOW: usize = 256 << 10;
+/// What is read from a disk at a time, where everything is read. Each tensor has a window,
+/// and those of a small network shall stay in the second-level cache.
+const WINDOW: usize = 128 << 10;
 
 /// A file to read from.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! Owns how `weights_<arch>` and `vectors_<arch>` are read: which row groups and
 //! pages hold what a query wants ([`opener`], [`file`]), how their bytes come here
 //! ([`input`]), and how vectors come to their places ([`group`], [`tensor`],
-//! [`page`]). Knows Parquet files and DataFusion's file scans; nothing of commits,
+//! [`page`], [`frame`]). Knows Parquet files and DataFusion's file scans; nothing of commits,
 //! and nothing of what is computed with vectors.
 //!
 //! The way of a query: filters on the key columns, those that joins find while they
@@ -17,6 +17,7 @@
 mod buffers;
 mod columns;
 mod file;
+mod frame;
 mod group;
 mod input;
 mod opener;
@@ -31,5 +32,5 @@ mod tests;
 pub(super) use columns::Columns;
 pub(super) use file::Footer;
 pub(crate) use planned::VectorScan;
+pub(crate) use source::BATCH_BYTES;
 pub(super) use source::VectorSource;
-pub(crate) use source::{BATCH_BYTES, row_bytes};

@@ -20,7 +20,6 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics as ColumnStatistics;
 
-use super::buffers::Buffers;
 use super::file::{Footer, OpenFile, read_footer};
 use super::group::{Wanted, row_count};
 use super::input::Opened;
@@ -41,7 +40,6 @@ pub(super) struct Opener {
     pub(super) predicate: Option<Arc<dyn PhysicalExpr>>,
     /// No more rows than so many are asked for.
     pub(super) limit: Option<usize>,
-    pub(super) buffers: Buffers<u8>,
 }
 
 impl FileOpener for Opener {
@@ -81,7 +79,7 @@ impl Opener {
         let footer = file.extension::<Footer>().cloned().unwrap_or_default();
         let opened = match footer.get() {
             Some((_, false)) => Opened::known(&self.objects, path, size),
-            _ => Opened::new(&self.objects, path, size, &self.buffers).await?,
+            _ => Opened::new(&self.objects, path, size, &self.wanted.bytes).await?,
         };
         let read = async || {
             let on_disk = matches!(opened, Opened::Disk(_));

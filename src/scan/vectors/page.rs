@@ -21,20 +21,77 @@ use pulp::Arch;
 /// Bytes of a value.
 const VALUE: usize = size_of::<f32>();
 
+/// What the pages of a column must be.
+#[derive(Debug)]
+pub(super) struct PageShape {
+    /// Values of a vector.
+    width: usize,
+    /// The definition level of a value that is not NULL.
+    defined: u8,
+    /// The rows of the last page, and its levels: most pages have the same.
+    last: Option<(usize, [Vec<u8>; 2])>,
+}
+
+impl PageShape {
+    /// Pages of vectors of `width` values, which have the definition level `defined`.
+    pub(super) fn new(width: usize, defined: u8) -> Self {
+        Self { width, defined, last: None }
+    }
+
+    /// Whether these are the repetition levels and the definition levels of `rows` vectors.
+    fn has(&mut self, rows: usize, levels: [&[u8]; 2]) -> bool {
+        if self.last.as_ref().is_some_and(|(known, last)| *known == rows && *last == levels) {
+            return true;
+        }
+        let count = rows * self.width;
+        let [repetition, definition] = levels;
+        let right = begins_a_row_every(self.width, count, repetition)
+            && all_are(self.defined, count, definition);
+        if right {
+            self.last = Some((rows, levels.map(<[u8]>::to_vec)));
+        }
+        right
+    }
+}
+
+/// The values of a page.
+pub(super) enum Values {
+    /// One after the other.
+    Plain(Bytes),
+    /// BYTE_STREAM_SPLIT: the lowest byte of every value, the second of every one, and so on.
+    Split([Bytes; VALUE]),
+}
+
+impl Values {
+    /// What `bytes` are, in one piece: `count` values.
+    pub(super) fn stored(bytes: Bytes, count: usize, split: bool) -> Option<Self> {
+        if bytes.len() != count.checked_mul(VALUE)? {
+            return None;
+        }
+        Some(if split { Self::Split(streams(&bytes, count)) } else { Self::Plain(bytes) })
+    }
+}
+
+/// `bytes` as streams of so many bytes.
+pub(super) fn streams(bytes: &Bytes, count: usize) -> [Bytes; VALUE] {
+    [0, 1, 2, 3].map(|stream| bytes.slice(stream * count..(stream + 1) * count))
+}
+
 /// Whole vectors, none of them and nothing in them NULL.
 pub(super) struct VectorPage {
-    /// The values as they are stored.
-    values: Bytes,
-    /// BYTE_STREAM_SPLIT: first the lowest byte of every value, then the second.
-    split: bool,
+    values: Values,
     rows: usize,
     width: usize,
 }
 
 impl VectorPage {
-    /// The vectors of `width` values in `page`, whose values have the definition
-    /// level `defined` where they are not NULL; `None` if it is another kind of page.
-    pub(super) fn of(page: &Page, width: usize, defined: u8) -> Option<Self> {
+    /// The vectors in `page`, if it has this `shape`; `None` if it is another kind of page.
+    /// `values` makes so many values of what is stored, split or not.
+    pub(super) fn of(
+        page: &Page,
+        shape: &mut PageShape,
+        values: impl FnOnce(Bytes, usize, bool) -> Option<Values>,
+    ) -> Option<Self> {
         let Page::DataPageV2 {
             buf,
             num_values,
@@ -53,25 +110,20 @@ impl VectorPage {
             Encoding::BYTE_STREAM_SPLIT => true,
             _ => return None,
         };
-        if width == 0 {
-            return None;
-        }
+        let width = shape.width;
         let rows = usize::try_from(*num_rows).ok()?;
         let count = usize::try_from(*num_values).ok()?;
-        if rows.checked_mul(width) != Some(count) {
+        if width == 0 || rows.checked_mul(width) != Some(count) {
             return None;
         }
         let repetition = usize::try_from(*rep_levels_byte_len).ok()?;
         let definition = usize::try_from(*def_levels_byte_len).ok()?;
         let levels = repetition.checked_add(definition)?;
-        let values = buf.get(levels..)?;
-        if values.len() != count.checked_mul(VALUE)?
-            || !begins_a_row_every(width, count, buf.get(..repetition)?)
-            || !all_are(defined, count, buf.get(repetition..levels)?)
-        {
+        if !shape.has(rows, [buf.get(..repetition)?, buf.get(repetition..levels)?]) {
             return None;
         }
-        Some(Self { values: buf.slice(levels..), split, rows, width })
+        let values = values(buf.slice(levels..), count, split)?;
+        Some(Self { values, rows, width })
     }
 
     /// Number of vectors.
@@ -100,19 +152,20 @@ impl VectorPage {
     /// Decodes the values of `range` to the front of `into`.
     #[inline(always)]
     fn decode(&self, range: Range<usize>, into: &mut [f32]) {
-        if self.split {
-            let count = self.rows * self.width;
-            let stream = |byte: usize| &self.values[byte * count..][range.clone()];
-            let low = stream(0).iter().zip(stream(1));
-            let high = stream(2).iter().zip(stream(3));
-            for (value, ((a, b), (c, d))) in into.iter_mut().zip(low.zip(high)) {
-                let [a, b, c, d] = [a, b, c, d].map(|&byte| u32::from(byte));
-                *value = f32::from_bits(a | b << 8 | c << 16 | d << 24);
+        match &self.values {
+            Values::Plain(values) => {
+                let (values, _) = values[range.start * VALUE..range.end * VALUE].as_chunks();
+                for (value, bytes) in into.iter_mut().zip(values) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
             }
-        } else {
-            let (values, _) = self.values[range.start * VALUE..range.end * VALUE].as_chunks();
-            for (value, bytes) in into.iter_mut().zip(values) {
-                *value = f32::from_le_bytes(*bytes);
+            Values::Split(streams) => {
+                let [a, b, c, d] = streams.each_ref().map(|stream| &stream[range.clone()]);
+                let streams = a.iter().zip(b).zip(c.iter().zip(d));
+                for (value, ((a, b), (c, d))) in into.iter_mut().zip(streams) {
+                    let [a, b, c, d] = [a, b, c, d].map(|&byte| u32::from(byte));
+                    *value = f32::from_bits(a | b << 8 | c << 16 | d << 24);
+                }
             }
         }
     }
@@ -124,15 +177,17 @@ fn begins_a_row_every(width: usize, count: usize, levels: &[u8]) -> bool {
     each_run(1, count, levels, |at, run| match run {
         Run::Same { level: 0, length } => length == 1 && next_row(at) == at || width == 1,
         Run::Same { level, length } => level == 1 && next_row(at) >= at + length,
-        Run::Packed(bytes) => bytes.iter().zip((at..).step_by(8)).all(|(&byte, at)| {
-            let mut expected = u8::MAX;
+        Run::Packed(bytes) => {
             let mut row = next_row(at);
-            while row < at + 8 {
-                expected &= !(1 << (row - at));
-                row += width;
-            }
-            (byte ^ expected) & first_bits(count - at) == 0
-        }),
+            bytes.iter().zip((at..).step_by(8)).all(|(&byte, at)| {
+                let mut expected = u8::MAX;
+                while row < at + 8 {
+                    expected &= !(1 << (row - at));
+                    row += width;
+                }
+                (byte ^ expected) & first_bits(count - at) == 0
+            })
+        }
     })
 }
 
@@ -332,10 +387,25 @@ mod tests {
                 statistics: None,
                 buf: bytes.into(),
             };
-            if let Some(page) = VectorPage::of(&page, width, 2) {
+            if let Some(page) = VectorPage::of(&page, &mut PageShape::new(width, 2), Values::stored) {
                 let mut values = vec![0.0; page.rows() * (width + 1)];
                 page.copy(0..page.rows(), &mut values, width + 1);
             }
+        }
+    }
+
+    #[test]
+    fn levels_of_the_last_page_are_right_for_as_many_rows_alone() {
+        // No list of floats is defined at level 0: without rows there is nothing to compare.
+        assert!(!PageShape::new(4, 0).has(0, [&[], &[]]));
+        let mut shape = PageShape::new(4, 2);
+        // Twelve values in rows of four: one run, packed; all of them are there.
+        let (repetition, definition) = ([5, 0b1110_1110, 0b1110], [24, 2]);
+        for _ in 0..2 {
+            assert!(shape.has(3, [&repetition, &definition]));
+            assert!(!shape.has(2, [&repetition, &definition]));
+            assert!(!shape.has(3, [&[5, 0b1110_1110, 0b1101], &definition]));
+            assert!(!shape.has(3, [&repetition, &[24, 1]]));
         }
     }
 

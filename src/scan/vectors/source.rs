@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::physical_plan::{
@@ -24,9 +24,11 @@ use super::buffers::Buffers;
 use super::columns::{Columns, KEY_COLUMNS};
 use super::group::Wanted;
 use super::opener::Opener;
+use crate::store::row_bytes;
 
 /// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
-/// of weights would be 80 MB.
+/// of weights would be 80 MB. Batches of a megabyte are scanned faster, but to sort what is
+/// computed of them takes time by the square of their number.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 
 /// Bytes of batches that are on their way at a time, for each core.
@@ -92,6 +94,7 @@ impl VectorSource {
             batch_rows: (BATCH_BYTES / row_bytes).clamp(1, self.batch_rows),
             large_rows: row_bytes > BATCH_BYTES,
             buffers: Buffers::default(),
+            bytes: Buffers::default(),
             stock_groups: MetricBuilder::new(&self.metrics)
                 .counter("row_groups_by_stock_reader", partition),
         })
@@ -101,17 +104,6 @@ impl VectorSource {
 /// Which column an expression is, if it is nothing else.
 fn column_index(expression: &Arc<dyn PhysicalExpr>) -> Option<usize> {
     expression.downcast_ref::<ColumnExpr>().map(ColumnExpr::index)
-}
-
-/// Bytes of a row, as far as its columns have a size.
-pub(crate) fn row_bytes(schema: &Schema) -> usize {
-    let of_column = |data_type: &DataType| match data_type {
-        DataType::FixedSizeList(_, length) => {
-            usize::try_from(*length).unwrap_or(0) * size_of::<f32>()
-        }
-        _ => size_of::<i64>(),
-    };
-    schema.fields().iter().map(|field| of_column(field.data_type())).sum::<usize>().max(1)
 }
 
 impl FileSource for VectorSource {
@@ -127,7 +119,6 @@ impl FileSource for VectorSource {
             keys: Arc::new(self.columns.schema.project(&KEY_COLUMNS)?),
             predicate: self.predicate.clone(),
             limit: config.limit,
-            buffers: Buffers::default(),
         }))
     }
 
@@ -239,7 +230,7 @@ impl FileSource for VectorSource {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::Field;
+    use arrow::datatypes::{DataType, Field};
 
     use super::*;
     use crate::store::values_field;

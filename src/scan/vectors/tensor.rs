@@ -1,14 +1,16 @@
 //! The vectors of one tensor in one row group, page by page.
 
-use parquet::basic::{LogicalType, Type};
-use parquet::column::page::PageReader;
+use parquet::basic::{Compression, LogicalType, Type};
+use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
+use super::buffers::Buffers;
+use super::frame;
 use super::input::FileBytes;
-use super::page::VectorPage;
+use super::page::{PageShape, Values, VectorPage};
 use super::selected::Selected;
 
 /// A column of the file: what is known of its pages before they are read.
@@ -40,8 +42,10 @@ impl Leaf {
 
 /// Reads vectors from front to back.
 pub(super) struct TensorReader {
-    leaf: Leaf,
+    shape: PageShape,
     pages: SerializedPageReader<FileBytes>,
+    /// Where pages are decompressed to, if zstd compressed them.
+    zstd: Option<Buffers<u8>>,
     /// The page at hand, and its first row.
     page: Option<(VectorPage, usize)>,
     /// The first row of the page after it.
@@ -57,6 +61,7 @@ impl TensorReader {
         group: usize,
         leaf: Leaf,
         all: bool,
+        buffers: &Buffers<u8>,
     ) -> Result<Self> {
         let metadata = file.row_group(group);
         let column = metadata.column(leaf.index);
@@ -65,8 +70,12 @@ impl TensorReader {
         let index = file.offset_index().and_then(|index| index.get(group)?.get(leaf.index));
         let locations = index.map(|index| index.page_locations().clone());
         let rows = usize::try_from(metadata.num_rows())?;
+        let zstd = matches!(column.compression(), Compression::ZSTD(_)).then(|| buffers.clone());
+        let stored = zstd.as_ref().map(|_| as_stored(column)).transpose()?;
+        let column = stored.as_ref().unwrap_or(column);
         let pages = SerializedPageReader::new(bytes.into(), column, rows, locations)?;
-        Ok(Self { leaf, pages, page: None, next_row: 0, rows })
+        let shape = PageShape::new(leaf.width, leaf.defined);
+        Ok(Self { shape, pages, zstd, page: None, next_row: 0, rows })
     }
 
     /// Copies the vectors of `rows`, which come after all that were read before, to
@@ -117,9 +126,12 @@ impl TensorReader {
             self.next_row += rows;
         };
         let Some(page) = self.pages.get_next_page()? else { return Ok(false) };
-        let Some(page) = VectorPage::of(&page, self.leaf.width, self.leaf.defined) else {
-            return Ok(false);
+        let compressed = matches!(page, Page::DataPageV2 { is_compressed: true, .. });
+        let values = |bytes, count, split| match &self.zstd {
+            Some(buffers) if compressed => frame::values(bytes, count, split, buffers),
+            _ => Values::stored(bytes, count, split),
         };
+        let Some(page) = VectorPage::of(&page, &mut self.shape, values) else { return Ok(false) };
         // By that index pages were skipped, by the stock reader too.
         if page.rows() != rows {
             let message = format!("a page of {} rows has {rows} in its index", page.rows());
@@ -129,4 +141,10 @@ impl TensorReader {
         self.next_row += rows;
         Ok(true)
     }
+}
+
+/// The same column, of which the reader of pages gives the bytes as they are: its decompressor
+/// is made anew for every column, and copies what is stored as it is.
+fn as_stored(column: &ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
+    column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()
 }

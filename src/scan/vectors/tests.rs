@@ -166,7 +166,6 @@ fn opener(
         keys: Layout::own(&[], 0).schema(),
         predicate: question.predicate(&layout.schema()),
         limit: question.limit,
-        buffers: Buffers::default(),
     }
 }
 
@@ -231,9 +230,15 @@ fn wanted(columns: Vec<Column>, batch_rows: usize) -> Wanted {
         }
     };
     let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
-    let (buffers, stock_groups) = (Buffers::default(), Count::new());
-    let large_rows = batch_rows == 1;
-    Wanted { schema: Arc::new(schema), columns, batch_rows, large_rows, buffers, stock_groups }
+    Wanted {
+        schema: Arc::new(schema),
+        columns,
+        batch_rows,
+        large_rows: batch_rows == 1,
+        buffers: Buffers::default(),
+        bytes: Buffers::default(),
+        stock_groups: Count::new(),
+    }
 }
 
 /// What is asked of a file.
