@@ -77,6 +77,8 @@ pub use schema::{
 pub(crate) use schema::{row_bytes, values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
 pub use vacuum::{Garbage, GarbageKind};
+#[cfg(test)]
+pub(crate) use vector_chunk::compress;
 pub use verify::{Finding, Report};
 pub use weight_encoding::WeightEncoding;
 

@@ -121,8 +121,8 @@ impl VectorWriter {
 }
 
 /// An encoder that hardly looks for repetitions, other than of zeros: those that exponents
-/// have are chance, take longer to decode than their Huffman codes, and save next to no room
-/// (`docs/storage.md`).
+/// have are mostly chance, take longer to decode than their Huffman codes, and save little
+/// room (`docs/storage.md`).
 fn encoder(level: ZstdLevel) -> io::Result<Encoder<'static>> {
     let mut encoder = Encoder::new(level.compression_level())?;
     encoder.set_parameter(CParameter::MinMatch(7))?;
@@ -140,7 +140,7 @@ fn split(values: &[f32]) -> Vec<u8> {
 }
 
 /// Appends one frame of zstd, in which every `stream` bytes end a block.
-fn compress(
+pub(crate) fn compress(
     encoder: &mut Encoder<'_>,
     bytes: &[u8],
     stream: usize,

@@ -110,27 +110,17 @@ fn decode(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
+    use zstd::stream::raw::{CParameter, Encoder};
 
     use super::*;
+    use crate::store::compress;
 
-    /// One frame; each piece of so many bytes begins a block.
+    /// One frame, as files have it; each piece of so many bytes ends a block.
     fn frame(bytes: &[u8], piece: usize, checksum: bool) -> Bytes {
         let mut encoder = Encoder::new(1).unwrap();
         encoder.set_parameter(CParameter::ChecksumFlag(checksum)).unwrap();
-        encoder.set_pledged_src_size(Some(bytes.len() as u64)).unwrap();
-        let mut frame = vec![0; zstd::zstd_safe::compress_bound(bytes.len()) + 64];
-        let mut output = OutBuffer::around(frame.as_mut_slice());
-        for piece in bytes.chunks(piece) {
-            let mut input = InBuffer::around(piece);
-            while input.pos() < piece.len() {
-                encoder.run(&mut input, &mut output).unwrap();
-            }
-            encoder.flush(&mut output).unwrap();
-        }
-        assert_eq!(encoder.finish(&mut output, true).unwrap(), 0);
-        let length = output.pos();
-        frame.truncate(length);
+        let mut frame = Vec::new();
+        compress(&mut encoder, bytes, piece, &mut frame).unwrap();
         frame.into()
     }
 
