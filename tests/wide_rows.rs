@@ -3,6 +3,7 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
+use arrow::util::pretty::pretty_format_batches;
 use zoolake::Kind;
 use zoolake::sql::Session;
 use zoolake::store::Store;
@@ -42,9 +43,37 @@ async fn no_operator_gathers_more_than_megabytes() {
         // 4 MiB are 425 rows.
         assert!(sizes.iter().all(|size| *size <= 425), "{sql}: {sizes:?}");
     }
-    let narrow = rows(&session, "SELECT model_id, epoch FROM vectors_cnn_s ORDER BY 1, 2").await;
-    let batches = narrow.unwrap();
-    assert_eq!(batches[0].num_rows(), 2 * EPOCHS, "rows without vectors");
+}
+
+#[tokio::test]
+async fn what_sorts_narrow_rows_gathers_them() {
+    let store = store(2).await;
+    let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    for columns in ["epoch", "epoch, vector_l2_norm(weights) AS norm"] {
+        let sql = format!("SELECT model_id, {columns} FROM vectors_cnn_s ORDER BY 1, 2");
+        let batches = rows(&session, &sql).await.unwrap();
+        assert_eq!(batches[0].num_rows(), 2 * EPOCHS, "{sql}");
+    }
+}
+
+/// Who asks for a few rows waits for no more.
+#[tokio::test]
+async fn only_what_reads_everything_waits_for_full_batches() {
+    let store = store(2).await;
+    let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    let norms = "SELECT model_id, vector_l2_norm(weights) AS norm FROM vectors_cnn_s";
+    for (sql, gathered) in [
+        (norms.to_owned(), false),
+        (format!("SELECT norm + 1 FROM ({norms} WHERE vector_mean(weights) > 0) LIMIT 3"), false),
+        (format!("SELECT * FROM ({norms}) JOIN models USING (model_id) LIMIT 3"), false),
+        (format!("{norms} ORDER BY norm"), true),
+        (format!("{norms} ORDER BY norm LIMIT 3"), true),
+    ] {
+        let batches = rows(&session, &format!("EXPLAIN {sql}")).await.unwrap();
+        let plan = pretty_format_batches(&batches).unwrap().to_string();
+        assert!(plan.contains(&format!("BatchRowsExec: rows=425, gathered={gathered}")), "{plan}");
+        assert!(!plan.contains(&format!("gathered={}", !gathered)), "{plan}");
+    }
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_optimizer_rules(shared_statistics::rules())
             .with_physical_optimizer_rules(paths::rules())
+            .with_physical_optimizer_rule(Arc::new(wide_rows::BatchesByBytes))
             .build();
         let context = SessionContext::new_with_state(state);
         let url = scan::store_url()?;

@@ -74,7 +74,7 @@ pub use requests::{RequestCounter, Requests};
 pub use schema::{
     Column, ColumnType, EPOCHS, MODELS, PREDICTIONS, RESULTS, TENSORS, Table, TableSchema,
 };
-pub(crate) use schema::{row_bytes, values_field, weights_schema};
+pub(crate) use schema::{row_bytes, rows_in, values_field, weights_schema};
 pub use snapshot::{CommitInfo, Snapshot};
 pub use vacuum::{Garbage, GarbageKind};
 #[cfg(test)]

@@ -20,6 +20,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
+use zstd::zstd_safe::ParamSwitch;
 
 use super::weight_encoding::WeightEncoding;
 use crate::error::Error;
@@ -127,6 +128,9 @@ fn encoder(level: ZstdLevel) -> io::Result<Encoder<'static>> {
     let mut encoder = Encoder::new(level.compression_level())?;
     encoder.set_parameter(CParameter::MinMatch(7))?;
     encoder.set_parameter(CParameter::HashLog(7))?;
+    // Steps of 64 bytes over what repeats nothing; zstd would then leave out Huffman codes too.
+    encoder.set_parameter(CParameter::TargetLength(64))?;
+    encoder.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable))?;
     Ok(encoder)
 }
 

@@ -24,11 +24,11 @@ use super::buffers::Buffers;
 use super::columns::{Columns, KEY_COLUMNS};
 use super::group::Wanted;
 use super::opener::Opener;
-use crate::store::row_bytes;
+use crate::store::{row_bytes, rows_in};
 
 /// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
-/// of weights would be 80 MB. Batches of a megabyte are scanned faster, but to sort what is
-/// computed of them takes time by the square of their number.
+/// of weights would be 80 MB. Batches of a megabyte are scanned faster, and statistics of
+/// them take longer (`docs/performance.md`).
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 
 /// Bytes of batches that are on their way at a time, for each core.
@@ -87,17 +87,25 @@ impl VectorSource {
         let indices = self.projection.iter().filter_map(|column| column_index(&column.expr));
         let columns = indices.map(|index| self.columns.columns[index].clone());
         let schema = self.projection.project_schema(&self.columns.schema)?;
-        let row_bytes = row_bytes(&schema);
         Ok(Wanted {
-            schema: Arc::new(schema),
             columns: columns.collect(),
-            batch_rows: (BATCH_BYTES / row_bytes).clamp(1, self.batch_rows),
-            large_rows: row_bytes > BATCH_BYTES,
+            batch_rows: batch_rows(&schema).min(self.batch_rows),
+            large_rows: row_bytes(&schema) > BATCH_BYTES,
+            schema: Arc::new(schema),
             buffers: Buffers::default(),
             bytes: Buffers::default(),
             stock_groups: MetricBuilder::new(&self.metrics)
                 .counter("row_groups_by_stock_reader", partition),
         })
+    }
+}
+
+/// Rows of a batch: whole companies of eight, the lanes in which vectors are sorted side by
+/// side, where there are as many.
+fn batch_rows(schema: &Schema) -> usize {
+    match rows_in(BATCH_BYTES, schema) {
+        few @ ..8 => few,
+        rows => rows - rows % 8,
     }
 }
 

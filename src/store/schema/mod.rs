@@ -105,7 +105,7 @@ pub(crate) fn row_bytes(schema: &Schema) -> usize {
 }
 
 /// How many rows so many bytes hold: one at least.
-pub(super) fn rows_in(bytes: usize, schema: &Schema) -> usize {
+pub(crate) fn rows_in(bytes: usize, schema: &Schema) -> usize {
     (bytes / row_bytes(schema)).max(1)
 }
 
