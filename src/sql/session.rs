@@ -146,7 +146,7 @@ impl Session {
             let (mut state, plan) = frame.into_parts();
             let plan = state.optimize(&plan)?;
             tables = Some(scanned(&plan)?);
-            wide_rows::fit(&mut state, &plan)?;
+            wide_rows::deal_out_no_large_rows(&mut state, &plan)?;
             let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
             Ok(execute_stream(plan, state.task_ctx())?)
         };

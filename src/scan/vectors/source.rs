@@ -89,7 +89,7 @@ impl VectorSource {
         let schema = self.projection.project_schema(&self.columns.schema)?;
         Ok(Wanted {
             columns: columns.collect(),
-            batch_rows: batch_rows(&schema).min(self.batch_rows),
+            batch_rows: rows_in(BATCH_BYTES, &schema).min(self.batch_rows),
             large_rows: row_bytes(&schema) > BATCH_BYTES,
             schema: Arc::new(schema),
             buffers: Buffers::default(),
@@ -97,15 +97,6 @@ impl VectorSource {
             stock_groups: MetricBuilder::new(&self.metrics)
                 .counter("row_groups_by_stock_reader", partition),
         })
-    }
-}
-
-/// Rows of a batch: whole companies of eight, the lanes in which vectors are sorted side by
-/// side, where there are as many.
-fn batch_rows(schema: &Schema) -> usize {
-    match rows_in(BATCH_BYTES, schema) {
-        few @ ..8 => few,
-        rows => rows - rows % 8,
     }
 }
 

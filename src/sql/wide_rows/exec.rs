@@ -1,5 +1,6 @@
 //! The operator where the size of batches changes.
 
+use std::collections::HashMap;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
@@ -39,9 +40,16 @@ impl BatchRowsExec {
 /// `context` with batches of so many `rows`. What is running knows its functions; no
 /// operator looks them up.
 fn with_batch_rows(context: &TaskContext, rows: usize) -> TaskContext {
-    TaskContext::default()
-        .with_session_config(context.session_config().clone().with_batch_size(rows))
-        .with_runtime(context.runtime_env())
+    TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        context.session_config().clone().with_batch_size(rows),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        context.runtime_env(),
+    )
 }
 
 /// The same rows, so many in a batch.

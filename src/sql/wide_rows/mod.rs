@@ -28,7 +28,7 @@ use crate::store::{row_bytes, rows_in};
 
 /// Has no rows dealt out that are larger than a batch, of which each partition would hold
 /// some: those of the optimised `plan`, where columns that nobody asks for are gone.
-pub(super) fn fit(state: &mut SessionState, plan: &LogicalPlan) -> Result<()> {
+pub(super) fn deal_out_no_large_rows(state: &mut SessionState, plan: &LogicalPlan) -> Result<()> {
     let mut widest = 1;
     plan.apply_with_subqueries(|node| {
         widest = widest.max(row_bytes(node.schema().as_arrow()));
@@ -73,12 +73,12 @@ fn fitted(node: Arc<dyn ExecutionPlan>, most: usize) -> Result<Arc<dyn Execution
     // One that yields nothing before it has read everything may as well wait for full
     // batches. A sort takes time by the square of their number.
     let waits = node.pipeline_behavior() == EmissionType::Final;
-    let inputs = node.children().into_iter().map(|input| below(input, rows, most, waits));
-    let node = replace_children_if_necessary(Arc::clone(&node), inputs.collect())?;
+    let inputs = node.children().into_iter().map(|input| below(input, rows, most, waits)).collect();
+    let node = replace_children_if_necessary(node, inputs)?;
     Ok(match node.downcast_ref::<FilterExec>() {
         // It has its number of rows from the planner.
-        Some(filter) => Arc::new(filter.with_batch_size(rows)?),
-        None => node,
+        Some(filter) if filter.batch_size() != rows => Arc::new(filter.with_batch_size(rows)?),
+        _ => node,
     })
 }
 
