@@ -27,9 +27,9 @@ use super::opener::Opener;
 use crate::store::{row_bytes, rows_in};
 
 /// Bytes of one record batch. DataFusion counts batches in rows, and 8,192 rows
-/// of weights would be 80 MB. Batches of a megabyte are scanned faster, and statistics of
-/// them take longer (`docs/performance.md`).
-pub(crate) const BATCH_BYTES: usize = 4 << 20;
+/// of weights would be 80 MB. A megabyte stays in a core's cache until the query is done
+/// with it.
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
 
 /// Bytes of batches that are on their way at a time, for each core.
 const BYTES_PER_CORE: usize = 64 << 20;
@@ -240,7 +240,7 @@ mod tests {
             let vector = DataType::FixedSizeList(values_field(), values);
             VectorSource::partitions(&Schema::new(vec![Field::new("v", vector, false)]), cores)
         };
-        // Batches of 4 MiB, of which there is room for 16 on each core.
+        // Batches of a megabyte, of which there is room for 64 on each core.
         assert_eq!([1, 2, 64].map(|cores| partitions(2464, cores)), [1, 2, 64]);
         // Rows of 43 MiB: 64, 128 and 1,024 MiB have room for 1, 2 and 23 of them.
         assert_eq!([1, 2, 16].map(|cores| partitions(11_276_432, cores)), [1, 1, 11]);

@@ -2,7 +2,7 @@
 //!
 //! DataFusion counts rows: joins, filters, merges and sorts gather 8,192 of them before they
 //! hand them on, which of a small CNN's weights are 80 MB and of a ResNet-18's 368 GB. Here an
-//! operator gets batches of as many rows as a few megabytes hold, by the widest row that it reads
+//! operator gets batches of as many rows as a megabyte holds, by the widest row that it reads
 //! or yields.
 //!
 //! Owns the rule that says where the size of batches changes in a plan ([`BatchesByBytes`]),
@@ -13,12 +13,14 @@ mod exec;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::{EmissionType, replace_children_if_necessary};
+use datafusion::physical_plan::execution_plan::{
+    CardinalityEffect, EmissionType, replace_children_if_necessary,
+};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
@@ -51,8 +53,7 @@ impl PhysicalOptimizerRule for BatchesByBytes {
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let most = config.execution.batch_size.get();
-        let plan = plan.transform_up(|node| fitted(node, most).map(Transformed::yes)).data()?;
-        Ok(below(&plan, most, most, false))
+        fitted(&plan, most, false, most)
     }
 
     fn name(&self) -> &str {
@@ -64,37 +65,35 @@ impl PhysicalOptimizerRule for BatchesByBytes {
     }
 }
 
-/// `node`, over inputs with batches of their own size.
-fn fitted(node: Arc<dyn ExecutionPlan>, most: usize) -> Result<Arc<dyn ExecutionPlan>> {
-    if node.children().is_empty() {
-        return Ok(node);
-    }
-    let rows = batch_rows(&node, most);
-    // One that yields nothing before it has read everything may as well wait for full
-    // batches. A sort takes time by the square of their number.
-    let waits = node.pipeline_behavior() == EmissionType::Final;
-    let inputs = node.children().into_iter().map(|input| below(input, rows, most, waits)).collect();
-    let node = replace_children_if_necessary(node, inputs)?;
-    Ok(match node.downcast_ref::<FilterExec>() {
+/// `node`, and what is below it, each with batches of its own size, for what takes `above`
+/// rows at a time, and `waits` for full batches or does not.
+fn fitted(
+    node: &Arc<dyn ExecutionPlan>,
+    above: usize,
+    waits: bool,
+    most: usize,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let rows = batch_rows(node, most);
+    // One that yields nothing before it has read everything may as well wait, and has those
+    // wait that hand it as many rows as they read. A sort takes time by the square of the
+    // number of its batches, an expression some for each of them.
+    let inputs_wait = match node.pipeline_behavior() {
+        EmissionType::Final => true,
+        _ => waits && matches!(node.cardinality_effect(), CardinalityEffect::Equal),
+    };
+    let inputs = node.children().into_iter();
+    let inputs = inputs.map(|input| fitted(input, rows, inputs_wait, most));
+    let node = replace_children_if_necessary(Arc::clone(node), inputs.collect::<Result<_>>()?)?;
+    let node = match node.downcast_ref::<FilterExec>() {
         // It has its number of rows from the planner.
         Some(filter) if filter.batch_size() != rows => Arc::new(filter.with_batch_size(rows)?),
         _ => node,
-    })
-}
-
-/// `plan` below what takes batches of `rows` rows, and `waits` for them or does not.
-fn below(
-    plan: &Arc<dyn ExecutionPlan>,
-    rows: usize,
-    most: usize,
-    waits: bool,
-) -> Arc<dyn ExecutionPlan> {
-    let own = batch_rows(plan, most);
-    if own < rows {
-        Arc::new(BatchRowsExec::new(Arc::clone(plan), own, waits))
+    };
+    Ok(if rows == above {
+        node
     } else {
-        Arc::clone(plan)
-    }
+        Arc::new(BatchRowsExec::new(node, rows, waits && rows < above))
+    })
 }
 
 /// How many rows an operator may gather.
