@@ -67,6 +67,11 @@ async fn only_what_reads_everything_waits_for_full_batches() {
         (format!("SELECT norm + 1 FROM ({norms} WHERE vector_mean(weights) > 0) LIMIT 3"), false),
         (format!("SELECT * FROM ({norms}) JOIN models USING (model_id) LIMIT 3"), false),
         (format!("{norms} ORDER BY norm"), true),
+        // Both are of one pass over the vectors, from which another projection takes them.
+        (
+            "SELECT vector_mean(weights), vector_min(weights) FROM vectors_cnn_s ORDER BY 1".into(),
+            true,
+        ),
         (format!("{norms} ORDER BY norm LIMIT 3"), true),
     ] {
         let batches = rows(&session, &format!("EXPLAIN {sql}")).await.unwrap();

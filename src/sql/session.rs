@@ -15,11 +15,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
@@ -139,11 +139,10 @@ impl Session {
         // As long as nothing is planned, the table functions may be what failed.
         let mut tables = None;
         let run = async {
-            let mut frame = self.plan(sql).await?;
+            let (mut state, mut plan) = self.plan(sql).await?;
             if !values.is_empty() {
-                frame = frame.with_param_values(values.into_iter().collect::<HashMap<_, _>>())?;
+                plan = plan.with_param_values(values.into_iter().collect::<HashMap<_, _>>())?;
             }
-            let (mut state, plan) = frame.into_parts();
             let plan = state.optimize(&plan)?;
             tables = Some(scanned(&plan)?);
             wide_rows::deal_out_no_large_rows(&mut state, &plan)?;
@@ -160,11 +159,15 @@ impl Session {
         }
     }
 
-    /// A query with its table functions written out; nothing but a query.
+    /// A query with its table functions written out; nothing but a query. And the state
+    /// that planned it: a copy takes as long as reading a state's weights.
     ///
     /// Boxed here: an `async fn` is compiled by every crate that awaits it, and with this
     /// one goes DataFusion's planner, a third of the machine code of this crate.
-    fn plan<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<DataFrame, Failure>> {
+    fn plan<'a>(
+        &'a self,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(SessionState, LogicalPlan), Failure>> {
         Box::pin(async move {
             let state = self.context.state();
             let dialect = state.config_options().sql_parser.dialect;
@@ -176,7 +179,7 @@ impl Session {
                 .with_allow_dml(false)
                 .with_allow_statements(false);
             read_only.verify_plan(&plan)?;
-            Ok(self.context.execute_logical_plan(plan).await?)
+            Ok((state, plan))
         })
     }
 
