@@ -25,6 +25,56 @@ async fn filters_on_keys_are_the_scans_own() {
     assert!(plan.contains("row_groups_by_stock_reader=0"), "{plan}");
 }
 
+/// The same keys stand in `epochs`, which is read otherwise.
+#[tokio::test]
+async fn filters_on_keys_leave_the_rows_that_they_say() {
+    let store = synthetic_store().await;
+    let session = Session::new(&store, &store.snapshot().await.unwrap()).await.unwrap();
+    let keys = async |table: &str, which: &str| {
+        let sql = format!("SELECT model_id, epoch FROM {table} WHERE {which} ORDER BY 1, 2");
+        let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
+        arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string()
+    };
+    for which in [
+        "epoch = 1",
+        "epoch IN (0, 2) OR model_id % 3 = 1",
+        "model_id = (SELECT max(model_id) FROM models)",
+        "model_id IN (SELECT model_id FROM models WHERE seed = 2) AND epoch > 1",
+        "epoch = 1 AND epoch = 2",
+        "epoch < NULL",
+        "abs(epoch - 2) < 1.5 AND 1 + 1 = 2",
+        "CASE WHEN epoch = 3 THEN model_id > 0 ELSE false END",
+        "epoch = 3 AND random() < 2",
+        "EXISTS (SELECT * FROM models WHERE seed = epoch)",
+    ] {
+        let expected = keys("epochs", which).await;
+        for table in ["vectors_cnn_s", "weights_cnn_s"] {
+            assert_eq!(keys(table, which).await, expected, "{which}");
+        }
+    }
+    let rows = async |sql: &str| {
+        let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+        batches.iter().map(|batch| batch.num_rows()).sum::<usize>()
+    };
+    assert_eq!(rows("SELECT * FROM vectors_cnn_s WHERE epoch > 1 LIMIT 5").await, 5);
+    assert_eq!(rows("SELECT * FROM vectors_cnn_s WHERE epoch = 1 OFFSET 1").await, 3);
+}
+
+/// Which side of a join is held follows from how many rows filters are thought to leave.
+#[tokio::test]
+async fn a_join_holds_the_side_that_filters_make_smaller() {
+    for small in ["a", "b"] {
+        let plan = explain(&format!(
+            "SELECT a.weights, b.weights FROM vectors_cnn_s a JOIN vectors_cnn_s b \
+             ON a.model_id = b.model_id WHERE {small}.epoch = 0"
+        ))
+        .await;
+        let mut scans = plan.lines().filter(|line| line.contains("file_type=vectors"));
+        assert!(scans.next().unwrap().contains("predicate=epoch@1 = 0"), "{plan}");
+        assert!(scans.next().unwrap().contains("DynamicFilter"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn a_join_tells_the_scan_which_models_it_wants() {
     let plan = explain(

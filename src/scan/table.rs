@@ -15,11 +15,11 @@ use datafusion::datasource::physical_plan::{
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
-use super::vectors::{Columns, Footer, VectorSource};
+use super::vectors::{Columns, Footer, KeyFilters, VectorSource};
 use crate::error::Result;
 use crate::store::{DataFile, row_bytes};
 
@@ -99,33 +99,53 @@ impl TableProvider for StoreTable {
         Some(self.statistics.clone())
     }
 
-    /// Filters are not looked at here: the physical optimiser hands them to the
-    /// source, dynamic ones included, which prunes files by their statistics, row
-    /// groups and pages by theirs.
+    /// A scan of vectors takes filters on its keys. All others the physical optimiser hands to
+    /// the source, dynamic ones included, which prunes files by their statistics, row groups
+    /// and pages by theirs.
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> datafusion::error::Result<Vec<TableProviderFilterPushDown>> {
+        let keys = self.vectors.as_ref().map(KeyFilters::new).transpose()?;
+        let taken = |filter: &&Expr| match keys.as_ref().and_then(|keys| keys.of(filter)) {
+            Some(_) => TableProviderFilterPushDown::Exact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(taken).collect())
+    }
+
+    /// `filters` are those that are taken.
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         if self.files.is_empty() {
             let schema = project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let cores = state.config_options().execution.target_partitions;
-        let (source, partitions): (Arc<dyn FileSource>, _) = match &self.vectors {
+        let mut partitions = state.config_options().execution.target_partitions;
+        let mut statistics = self.statistics.clone();
+        let source: Arc<dyn FileSource> = match &self.vectors {
             Some(columns) => {
                 let schema = project_schema(&self.schema, projection)?;
-                let partitions = VectorSource::partitions(&schema, cores);
-                (Arc::new(VectorSource::new(columns.clone())), partitions)
+                partitions = VectorSource::partitions(&schema, partitions);
+                let keys = KeyFilters::new(columns)?;
+                let source = VectorSource::new(columns.clone())
+                    .filtered(filters.iter().filter_map(|filter| keys.of(filter)));
+                if let Some(predicate) = source.filter() {
+                    statistics = keys.left(&statistics, &predicate);
+                }
+                Arc::new(source)
             }
-            None => (Arc::new(self.parquet(state)?), cores),
+            None => Arc::new(self.parquet(state)?),
         };
         let groups = FileGroup::new(self.files.clone()).split_files(partitions);
         let config = FileScanConfigBuilder::new(self.url.clone(), source)
             .with_file_groups(groups)
-            .with_statistics(self.statistics.clone())
+            .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();

@@ -2,7 +2,7 @@
 //! memory.
 //!
 //! Owns how `weights_<arch>` and `vectors_<arch>` are read: which row groups and
-//! pages hold what a query wants ([`opener`], [`file`]), how their bytes come here
+//! pages hold what a query wants ([`keys`], [`opener`], [`file`]), how their bytes come here
 //! ([`input`]), and how vectors come to their places ([`group`], [`tensor`],
 //! [`page`], [`frame`]). Knows Parquet files and DataFusion's file scans; nothing of commits,
 //! and nothing of what is computed with vectors.
@@ -20,6 +20,7 @@ mod file;
 mod frame;
 mod group;
 mod input;
+mod keys;
 mod opener;
 mod page;
 mod planned;
@@ -31,6 +32,7 @@ mod tests;
 
 pub(super) use columns::Columns;
 pub(super) use file::Footer;
+pub(super) use keys::KeyFilters;
 pub(crate) use planned::VectorScan;
 pub(crate) use source::BATCH_BYTES;
 pub(super) use source::VectorSource;

@@ -12,7 +12,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
@@ -70,8 +70,10 @@ impl Opener {
         self,
         file: PartitionedFile,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let statistics = file.statistics.iter().map(Arc::clone).collect();
-        if !self.may_match(statistics)?.contains(&true) {
+        let pruning = self.pruning();
+        if let (Some(pruning), Some(known)) = (&pruning, &file.statistics)
+            && self.may_match(pruning, vec![Arc::clone(known)])? == [false]
+        {
             return Ok(futures::stream::empty().boxed());
         }
         let path = &file.object_meta.location;
@@ -97,7 +99,7 @@ impl Opener {
             let message = format!("`{path}` has {rows} rows, and the log says {known}");
             return Err(ParquetError::General(message).into());
         }
-        let groups = self.groups(&footer, &file)?;
+        let groups = self.groups(pruning.as_deref(), &footer, &file)?;
         let file = Arc::new(OpenFile::new(self, opened, footer));
         let ahead = if file.reads_ahead() { AHEAD } else { 0 };
         let groups = futures::stream::iter(groups)
@@ -106,9 +108,20 @@ impl Opener {
         Ok(groups.map_ok(futures::stream::iter).try_flatten().boxed())
     }
 
+    /// What the predicate, as it is now, says of statistics; nothing of some.
+    fn pruning(&self) -> Option<Arc<PruningPredicate>> {
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.keys));
+        builder.build(Arc::clone(self.predicate.as_ref()?))
+    }
+
     /// The row groups that begin in the part of the file that is asked for and may
     /// have rows that match.
-    fn groups(&self, footer: &ArrowReaderMetadata, file: &PartitionedFile) -> Result<Vec<usize>> {
+    fn groups(
+        &self,
+        pruning: Option<&PruningPredicate>,
+        footer: &ArrowReaderMetadata,
+        file: &PartitionedFile,
+    ) -> Result<Vec<usize>> {
         let metadata = footer.metadata();
         let begins_here = |group: &usize| {
             let column = metadata.row_group(*group).column(0);
@@ -116,24 +129,20 @@ impl Opener {
             file.range.as_ref().is_none_or(|range| range.contains(offset))
         };
         let here: Vec<usize> = (0..metadata.num_row_groups()).filter(begins_here).collect();
+        let Some(pruning) = pruning.filter(|_| !here.is_empty()) else { return Ok(here) };
         let of_group = |group: &usize| Ok(Arc::new(self.statistics(footer, *group)?));
-        let matching = self.may_match(here.iter().map(of_group).collect::<Result<_>>()?)?;
+        let matching =
+            self.may_match(pruning, here.iter().map(of_group).collect::<Result<_>>()?)?;
         Ok(here.into_iter().zip(matching).filter_map(|(group, may)| may.then_some(group)).collect())
     }
 
-    /// For each of several sets of rows, whether any may match the predicate.
-    fn may_match(&self, of_sets: Vec<Arc<Statistics>>) -> Result<Vec<bool>> {
-        let all = vec![true; of_sets.len().max(1)];
-        let Some(predicate) = self.predicate.clone().filter(|_| !of_sets.is_empty()) else {
-            return Ok(all);
-        };
-        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.keys));
-        match builder.build(predicate) {
-            Some(pruning) => {
-                pruning.prune(&PrunableStatistics::new(of_sets, Arc::clone(&self.keys)))
-            }
-            None => Ok(all),
-        }
+    /// For each of several sets of rows, whether any may match.
+    fn may_match(
+        &self,
+        pruning: &PruningPredicate,
+        of_sets: Vec<Arc<Statistics>>,
+    ) -> Result<Vec<bool>> {
+        pruning.prune(&PrunableStatistics::new(of_sets, Arc::clone(&self.keys)))
     }
 
     /// The ranges of the keys in a row group.

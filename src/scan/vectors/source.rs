@@ -14,7 +14,7 @@ use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, conjunction};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, conjunction_opt};
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
@@ -61,6 +61,15 @@ impl VectorSource {
             batch_rows: usize::MAX,
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    /// The same scan, of rows for which all `filters` over the key columns hold.
+    pub(in crate::scan) fn filtered(
+        self,
+        filters: impl IntoIterator<Item = Arc<dyn PhysicalExpr>>,
+    ) -> Self {
+        let predicate = conjunction_opt(self.predicate.iter().cloned().chain(filters));
+        Self { predicate, ..self }
     }
 
     /// The same scan, of the key columns alone.
@@ -196,8 +205,7 @@ impl FileSource for VectorSource {
         if taken.is_empty() {
             return Ok(answer);
         }
-        let predicate = conjunction(self.predicate.iter().cloned().chain(taken));
-        Ok(answer.with_updated_node(Arc::new(Self { predicate: Some(predicate), ..self.clone() })))
+        Ok(answer.with_updated_node(Arc::new(self.clone().filtered(taken))))
     }
 
     /// Columns can be left out and put in another order; what is computed of them
