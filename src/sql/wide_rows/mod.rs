@@ -36,8 +36,10 @@ pub(super) fn deal_out_no_large_rows(state: &mut SessionState, plan: &LogicalPla
         widest = widest.max(row_bytes(node.schema().as_arrow()));
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let options = state.config_mut().options_mut();
-    options.optimizer.enable_round_robin_repartition &= widest <= BATCH_BYTES;
+    // The first change of the settings copies them all.
+    if widest > BATCH_BYTES {
+        state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
+    }
     Ok(())
 }
 
@@ -89,11 +91,10 @@ fn fitted(
         Some(filter) if filter.batch_size() != rows => Arc::new(filter.with_batch_size(rows)?),
         _ => node,
     };
-    Ok(if rows == above {
-        node
-    } else {
-        Arc::new(BatchRowsExec::new(node, rows, waits && rows < above))
-    })
+    let gathered = waits && rows < above;
+    // A scan of vectors sees to its batches itself.
+    let fits = rows == above || (node.children().is_empty() && rows < above && !gathered);
+    Ok(if fits { node } else { Arc::new(BatchRowsExec::new(node, rows, gathered)) })
 }
 
 /// How many rows an operator may gather.
