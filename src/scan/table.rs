@@ -20,7 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
 use super::vectors::{Columns, Footer, KeyFilters, VectorSource};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{DataFile, row_bytes};
 
 /// What is read of a narrow file first: its footer and page indexes, in one request.
@@ -35,7 +35,7 @@ pub struct StoreTable {
     files: Vec<PartitionedFile>,
     statistics: Statistics,
     /// Of a table of vectors.
-    vectors: Option<Columns>,
+    vectors: Option<(Columns, KeyFilters)>,
 }
 
 impl StoreTable {
@@ -66,7 +66,9 @@ impl StoreTable {
         for (file, footer) in table.files.iter_mut().zip(footers) {
             file.extensions.insert(Footer::clone(footer));
         }
-        table.vectors = Some(columns);
+        let keys = KeyFilters::new(&columns);
+        let keys = keys.map_err(|error| Error::internal("the keys").with_source(error))?;
+        table.vectors = Some((columns, keys));
         Ok(table)
     }
 
@@ -106,10 +108,9 @@ impl TableProvider for StoreTable {
         &self,
         filters: &[&Expr],
     ) -> datafusion::error::Result<Vec<TableProviderFilterPushDown>> {
-        let keys = self.vectors.as_ref().map(KeyFilters::new).transpose()?;
-        let taken = |filter: &&Expr| match keys.as_ref().and_then(|keys| keys.of(filter)) {
-            Some(_) => TableProviderFilterPushDown::Exact,
-            None => TableProviderFilterPushDown::Unsupported,
+        let taken = |filter: &&Expr| match &self.vectors {
+            Some((_, keys)) if keys.of(filter).is_some() => TableProviderFilterPushDown::Exact,
+            _ => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(taken).collect())
     }
@@ -129,10 +130,9 @@ impl TableProvider for StoreTable {
         let mut partitions = state.config_options().execution.target_partitions;
         let mut statistics = self.statistics.clone();
         let source: Arc<dyn FileSource> = match &self.vectors {
-            Some(columns) => {
+            Some((columns, keys)) => {
                 let schema = project_schema(&self.schema, projection)?;
                 partitions = VectorSource::partitions(&schema, partitions);
-                let keys = KeyFilters::new(columns)?;
                 let source = VectorSource::new(columns.clone())
                     .filtered(filters.iter().filter_map(|filter| keys.of(filter)));
                 if let Some(predicate) = source.filter() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 
 use crate::arch::{Layout, TensorSpec};
 use crate::store::{values_field, weights_schema};
@@ -63,6 +64,11 @@ impl Columns {
     /// The columns of the table.
     pub(in crate::scan) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The key columns alone.
+    pub(super) fn keys(&self) -> Result<SchemaRef, ArrowError> {
+        self.schema.project(&KEY_COLUMNS).map(Arc::new)
     }
 
     /// The tensors that `columns` are made of.

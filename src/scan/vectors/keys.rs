@@ -32,7 +32,7 @@ pub(in crate::scan) struct KeyFilters {
 impl KeyFilters {
     /// Those on the key columns among `columns`.
     pub(in crate::scan) fn new(columns: &Columns) -> Result<Self> {
-        let keys = Arc::new(columns.schema.project(&KEY_COLUMNS)?);
+        let keys = columns.keys()?;
         Ok(Self { schema: DFSchema::try_from(Arc::clone(&keys))?, keys })
     }
 

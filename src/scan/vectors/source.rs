@@ -124,7 +124,7 @@ impl FileSource for VectorSource {
         Ok(Arc::new(Opener {
             objects,
             wanted: Arc::new(self.wanted(partition)?),
-            keys: Arc::new(self.columns.schema.project(&KEY_COLUMNS)?),
+            keys: self.columns.keys()?,
             predicate: self.predicate.clone(),
             limit: config.limit,
         }))
