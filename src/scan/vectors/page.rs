@@ -134,8 +134,12 @@ impl VectorPage {
     /// Copies the vectors of `rows` to `into`, each `stride` values after the one
     /// before it. `rows` must be rows of the page, and `into` have their room.
     pub(super) fn copy(&self, rows: Range<usize>, into: &mut [f32], stride: usize) {
-        // AVX2, where there is one, joins bytes three times as fast.
-        Arch::new().dispatch(|| self.copy_with(rows, into, stride));
+        // Wide registers, where there are some, join bytes several times as fast. What is not
+        // inlined is compiled for every processor.
+        Arch::new().dispatch(
+            #[inline(always)]
+            || self.copy_with(rows, into, stride),
+        );
     }
 
     #[inline(always)]
@@ -160,11 +164,10 @@ impl VectorPage {
                 }
             }
             Values::Split(streams) => {
-                let [a, b, c, d] = streams.each_ref().map(|stream| &stream[range.clone()]);
-                let streams = a.iter().zip(b).zip(c.iter().zip(d));
-                for (value, ((a, b), (c, d))) in into.iter_mut().zip(streams) {
-                    let [a, b, c, d] = [a, b, c, d].map(|&byte| u32::from(byte));
-                    *value = f32::from_bits(a | b << 8 | c << 16 | d << 24);
+                let stream = |byte: usize| streams[byte][range.clone()].iter();
+                let streams = stream(0).zip(stream(1)).zip(stream(2).zip(stream(3)));
+                for (value, ((&a, &b), (&c, &d))) in into.iter_mut().zip(streams) {
+                    *value = f32::from_le_bytes([a, b, c, d]);
                 }
             }
         }
