@@ -6,7 +6,9 @@ use std::thread::LocalKey;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
-use pulp::{Arch, Simd};
+use pulp::Simd;
+
+use super::vectors;
 
 /// A floating-point number an operation can be run in.
 pub(super) trait Element: WithDType {
@@ -216,7 +218,7 @@ impl Element for f64 {
 /// Runs plain loops in the vector instructions that the processor has. The closure,
 /// and what it calls, must be inlined: what is not is compiled for every processor.
 pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(work)
+    vectors().dispatch(work)
 }
 
 /// Sets `out` to what `rule` makes of the values at the same place of `x` and `y`.

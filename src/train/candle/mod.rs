@@ -64,7 +64,7 @@ impl Engine for CandleEngine {
     /// Named after the vector instructions too: with some, a product and a sum are
     /// rounded once.
     fn name(&self) -> &'static str {
-        match pulp::Arch::new() {
+        match vectors() {
             #[cfg(target_arch = "x86_64")]
             pulp::Arch::V3(_) => "candle_avx2",
             #[cfg(target_arch = "aarch64")]
@@ -82,6 +82,16 @@ impl Engine for CandleEngine {
     ) -> Result<Box<dyn Network + 'a>> {
         Ok(Box::new(CandleNetwork::new(arch, hyper, dataset, weights, DType::F32)?))
     }
+}
+
+/// The vector instructions that the engine computes with: of those for x86 never wider ones
+/// than AVX2, for which its tiles are made and by which it is named.
+fn vectors() -> pulp::Arch {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = pulp::x86::V3::try_new() {
+        return pulp::Arch::V3(avx2);
+    }
+    pulp::Arch::new()
 }
 
 /// Turns an error of candle, which is a bug of ours, into one that says what was

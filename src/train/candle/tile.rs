@@ -6,10 +6,11 @@
 //! for; each sum is taken in a fixed order, so that one machine always gives the
 //! same bits.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::element::Element;
 use super::matmul::Matrix;
+use super::vectors;
 
 /// Columns of a panel.
 pub(super) const WIDTH: usize = 16;
@@ -30,7 +31,7 @@ pub(super) fn add_panel_product<T: Element>(
     a: Matrix<'_, T>,
     panel: &[[T; WIDTH]],
 ) {
-    Arch::new().dispatch(PanelProduct { out, stride, columns, a, panel });
+    vectors().dispatch(PanelProduct { out, stride, columns, a, panel });
 }
 
 struct PanelProduct<'a, T> {
