@@ -9,6 +9,7 @@
 //! A NaN in a vector makes each of its statistics NaN. Zeros of both signs are one
 //! value: an order statistic that is zero is `0.0`.
 
+mod lanes;
 mod moments;
 mod network;
 mod order;

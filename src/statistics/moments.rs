@@ -6,7 +6,7 @@ use super::statistic::Statistic;
 
 /// Running sums: enough for the vector registers, few enough to stay in them. Their
 /// number is part of the result, since it is the order of additions.
-const RUNNING: usize = 8;
+const RUNNING: usize = 16;
 
 /// Which sums are taken.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,9 +86,9 @@ impl WithSimd for Passes<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> Moments {
         // A register holds a power of two of values; others do not occur.
         match RUNNING / S::F64_LANES {
-            1 => self.moments(Sums::<S, 1> { simd }),
             2 => self.moments(Sums::<S, 2> { simd }),
             4 => self.moments(Sums::<S, 4> { simd }),
+            8 => self.moments(Sums::<S, 8> { simd }),
             _ => self.moments(Sums::<S, RUNNING> { simd }),
         }
     }
@@ -152,17 +152,36 @@ impl<S: Simd, const R: usize> Sums<S, R> {
             self.add(&mut running, chunk.map(f64::from), &terms);
         }
         if !rest.is_empty() {
-            let mut values = [nothing; RUNNING];
-            for (value, &single) in values.iter_mut().zip(rest) {
-                *value = f64::from(single);
-            }
-            self.add(&mut running, values, &terms);
+            self.add(&mut running, self.filled(rest, nothing), &terms);
         }
-        running.map(|running| {
+        let mut totals = [0.0; N];
+        for (total, running) in totals.iter_mut().zip(&running) {
             let mut sums = [0.0; RUNNING];
-            S::as_mut_simd_f64s(&mut sums).0.copy_from_slice(&running);
-            sums.iter().sum()
-        })
+            S::as_mut_simd_f64s(&mut sums).0.copy_from_slice(running);
+            let mut count = RUNNING;
+            while count > 1 {
+                count /= 2;
+                let (left, right) = sums.split_at_mut(count);
+                left.iter_mut().zip(right).for_each(|(left, right)| *left += *right);
+            }
+            *total = sums[0];
+        }
+        totals
+    }
+
+    /// The last values of a vector, and `nothing` behind them.
+    #[inline(always)]
+    fn filled(self, rest: &[f32], nothing: f64) -> [f64; RUNNING] {
+        let mut singles = [0.0; RUNNING];
+        let (registers, _) = S::as_mut_simd_f32s(&mut singles);
+        for (register, rest) in registers.iter_mut().zip(rest.chunks(S::F32_LANES)) {
+            *register = self.simd.partial_load_f32s(rest);
+        }
+        let mut values = [nothing; RUNNING];
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = if at < rest.len() { f64::from(singles[at]) } else { nothing };
+        }
+        values
     }
 
     #[inline(always)]

@@ -8,10 +8,10 @@ use super::statistic::Statistic;
 
 /// Values up to which vectors are sorted side by side; order statistics of longer
 /// ones are selected, one vector after the other.
-const SORTED: usize = 3072;
+const SORTED: usize = 8192;
 
 /// Vectors side by side for which a sort is faster than selecting from each.
-const COMPANY: usize = 3;
+const COMPANY: usize = 5;
 
 /// What to compute of vectors.
 #[derive(Debug)]
@@ -104,32 +104,28 @@ impl<'a> Company<'a> {
     /// Puts the quantiles of those that wait into their rows, and lets them go.
     fn sort(&mut self, quantiles: &[(usize, f64)], columns: &mut [Vec<Option<f64>>]) {
         let Some(&(_, last)) = self.waiting.last() else { return };
-        let place = |fraction| Place::of(fraction, last.len());
+        let place = |&(column, fraction): &(usize, f64)| (column, Place::of(fraction, last.len()));
+        let quantiles: Vec<(usize, Place)> = quantiles.iter().map(place).collect();
+        let mut places: Vec<usize> =
+            quantiles.iter().flat_map(|(_, place)| [place.below, place.above]).collect();
+        places.sort_unstable();
+        places.dedup();
         if self.waiting.len() < COMPANY || last.len() > SORTED {
-            let mut places: Vec<usize> = quantiles
-                .iter()
-                .map(|&(_, fraction)| place(fraction))
-                .flat_map(|place| [place.below, place.above])
-                .collect();
-            places.sort_unstable();
-            places.dedup();
             for &(row, vector) in &self.waiting {
                 self.selection.of(vector, &places);
                 let value = |place| self.selection.at(place);
-                for &(column, fraction) in quantiles {
-                    let place = place(fraction);
+                for &(column, place) in &quantiles {
                     columns[column][row] =
                         Some(place.between(value(place.below), value(place.above)));
                 }
             }
         } else {
-            let vector = |lane| self.waiting.get(lane).map_or(last, |&(_, vector)| vector);
-            let sorted = self.sorter.sort(std::array::from_fn(vector));
-            for &(column, fraction) in quantiles {
-                let place = place(fraction);
-                let (low, high) = (&sorted[place.below], &sorted[place.above]);
-                for ((row, _), (&low, &high)) in self.waiting.iter().zip(low.iter().zip(high)) {
-                    columns[column][*row] = Some(place.between(low, high));
+            let vectors: Vec<&[f32]> = self.waiting.iter().map(|&(_, vector)| vector).collect();
+            let sorted = self.sorter.sort(&vectors, &places);
+            for (column, place) in quantiles {
+                let values = sorted.at(place.below).zip(sorted.at(place.above));
+                for (&(row, _), (low, high)) in self.waiting.iter().zip(values) {
+                    columns[column][row] = Some(place.between(low, high));
                 }
             }
         }

@@ -1,0 +1,89 @@
+//! Puts vectors into the lanes of vector registers, one beside the other: transposes.
+
+/// Lanes and rows of the squares that are transposed in registers.
+const SIDE: usize = 8;
+
+/// Row by row the first value of each vector, the second of each, and so on. There are at most
+/// `LANES` vectors, each as long as there are rows; lanes without one get those of the last.
+pub(super) fn side_by_side<const LANES: usize>(vectors: &[&[f32]], rows: &mut [[f32; LANES]]) {
+    let length = rows.len();
+    let vector = |lane: usize| &vectors[lane.min(vectors.len() - 1)][..length];
+    let whole = if LANES % SIDE == 0 { length - length % SIDE } else { 0 };
+    let (bands, rest) = rows.split_at_mut(whole);
+    if whole > 0 {
+        for first in (0..LANES).step_by(SIDE) {
+            let vectors = std::array::from_fn(|lane| vector(first + lane).as_chunks().0);
+            squares(vectors, first, bands);
+        }
+    }
+    let rest_of = |lane| &vector(lane)[whole..];
+    let vectors: [&[f32]; LANES] = std::array::from_fn(rest_of);
+    for (at, row) in rest.iter_mut().enumerate() {
+        for (value, vector) in row.iter_mut().zip(vectors) {
+            *value = vector[at];
+        }
+    }
+}
+
+/// Eight lanes from `first` on.
+fn squares<const LANES: usize>(
+    vectors: [&[[f32; SIDE]]; SIDE],
+    first: usize,
+    rows: &mut [[f32; LANES]],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return simd.vectorize(
+            #[inline(always)]
+            || each_square(vectors, first, rows, |square| avx2(simd, square)),
+        );
+    }
+    each_square(vectors, first, rows, |square| {
+        std::array::from_fn(|row| square.map(|values| values[row]))
+    });
+}
+
+#[inline(always)]
+fn each_square<const LANES: usize>(
+    vectors: [&[[f32; SIDE]]; SIDE],
+    first: usize,
+    rows: &mut [[f32; LANES]],
+    transposed: impl Fn([[f32; SIDE]; SIDE]) -> [[f32; SIDE]; SIDE],
+) {
+    for (band, rows) in rows.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
+        let mut square = [[0.0; SIDE]; SIDE];
+        for (values, vector) in square.iter_mut().zip(&vectors) {
+            *values = vector[band];
+        }
+        let square = transposed(square);
+        for (row, values) in rows.iter_mut().zip(square) {
+            row[first..first + SIDE].copy_from_slice(&values);
+        }
+    }
+}
+
+/// Pairs of values, then pairs of pairs, then halves change places: 24 shuffles.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn avx2(simd: pulp::x86::V3, square: [[f32; SIDE]; SIDE]) -> [[f32; SIDE]; SIDE] {
+    use std::arch::x86_64::__m256;
+
+    let avx = simd.avx;
+    let [a, b, c, d, e, f, g, h]: [__m256; SIDE] = pulp::cast(square);
+    let pairs = |a, b| [avx._mm256_unpacklo_ps(a, b), avx._mm256_unpackhi_ps(a, b)];
+    let fours = |[a, b]: [__m256; 2], [c, d]: [__m256; 2]| {
+        [
+            avx._mm256_shuffle_ps::<0x44>(a, c),
+            avx._mm256_shuffle_ps::<0xee>(a, c),
+            avx._mm256_shuffle_ps::<0x44>(b, d),
+            avx._mm256_shuffle_ps::<0xee>(b, d),
+        ]
+    };
+    let [a, b, c, d] = fours(pairs(a, b), pairs(c, d));
+    let [e, f, g, h] = fours(pairs(e, f), pairs(g, h));
+    let low = |a, b| avx._mm256_permute2f128_ps::<0x20>(a, b);
+    let high = |a, b| avx._mm256_permute2f128_ps::<0x31>(a, b);
+    let low = [low(a, e), low(b, f), low(c, g), low(d, h)];
+    let high = [high(a, e), high(b, f), high(c, g), high(d, h)];
+    pulp::cast([low, high])
+}
