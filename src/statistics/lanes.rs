@@ -8,64 +8,52 @@ const SIDE: usize = 8;
 pub(super) fn side_by_side<const LANES: usize>(vectors: &[&[f32]], rows: &mut [[f32; LANES]]) {
     let length = rows.len();
     let vector = |lane: usize| &vectors[lane.min(vectors.len() - 1)][..length];
-    let whole = if LANES % SIDE == 0 { length - length % SIDE } else { 0 };
-    let (bands, rest) = rows.split_at_mut(whole);
-    if whole > 0 {
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if LANES.is_multiple_of(SIDE)
+        && let Some(simd) = pulp::x86::V3::try_new()
+    {
         for first in (0..LANES).step_by(SIDE) {
             let vectors = std::array::from_fn(|lane| vector(first + lane).as_chunks().0);
-            squares(vectors, first, bands);
+            squares(simd, vectors, first, rows);
         }
+        done = length - length % SIDE;
     }
-    let rest_of = |lane| &vector(lane)[whole..];
-    let vectors: [&[f32]; LANES] = std::array::from_fn(rest_of);
-    for (at, row) in rest.iter_mut().enumerate() {
-        for (value, vector) in row.iter_mut().zip(vectors) {
-            *value = vector[at];
+    for (at, row) in rows.iter_mut().enumerate().skip(done) {
+        for (lane, value) in row.iter_mut().enumerate() {
+            *value = vector(lane)[at];
         }
     }
 }
 
-/// Eight lanes from `first` on.
+/// Puts vectors into eight lanes, from lane `first` on, as far as there are squares.
+#[cfg(target_arch = "x86_64")]
 fn squares<const LANES: usize>(
+    simd: pulp::x86::V3,
     vectors: [&[[f32; SIDE]]; SIDE],
     first: usize,
     rows: &mut [[f32; LANES]],
 ) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return simd.vectorize(
-            #[inline(always)]
-            || each_square(vectors, first, rows, |square| avx2(simd, square)),
-        );
-    }
-    each_square(vectors, first, rows, |square| {
-        std::array::from_fn(|row| square.map(|values| values[row]))
-    });
-}
-
-#[inline(always)]
-fn each_square<const LANES: usize>(
-    vectors: [&[[f32; SIDE]]; SIDE],
-    first: usize,
-    rows: &mut [[f32; LANES]],
-    transposed: impl Fn([[f32; SIDE]; SIDE]) -> [[f32; SIDE]; SIDE],
-) {
-    for (band, rows) in rows.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
-        let mut square = [[0.0; SIDE]; SIDE];
-        for (values, vector) in square.iter_mut().zip(&vectors) {
-            *values = vector[band];
-        }
-        let square = transposed(square);
-        for (row, values) in rows.iter_mut().zip(square) {
-            row[first..first + SIDE].copy_from_slice(&values);
-        }
-    }
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            for (band, rows) in rows.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
+                let mut square = [[0.0; SIDE]; SIDE];
+                for (values, vector) in square.iter_mut().zip(&vectors) {
+                    *values = vector[band];
+                }
+                for (row, values) in rows.iter_mut().zip(transposed(simd, square)) {
+                    row[first..first + SIDE].copy_from_slice(&values);
+                }
+            }
+        },
+    );
 }
 
 /// Pairs of values, then pairs of pairs, then halves change places: 24 shuffles.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn avx2(simd: pulp::x86::V3, square: [[f32; SIDE]; SIDE]) -> [[f32; SIDE]; SIDE] {
+fn transposed(simd: pulp::x86::V3, square: [[f32; SIDE]; SIDE]) -> [[f32; SIDE]; SIDE] {
     use std::arch::x86_64::__m256;
 
     let avx = simd.avx;

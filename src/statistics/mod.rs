@@ -4,7 +4,8 @@
 //! Owns the arithmetic; knows neither Arrow nor SQL nor where vectors come from.
 //! Everything is exact but for rounding in `f64`, and a vector has the same
 //! statistics bit for bit whichever of them are asked for together, whatever
-//! vectors stand beside it, and on every processor.
+//! vectors stand beside it, and on every processor. A spectrum is `faer`'s arithmetic,
+//! whose last bits depend on the processor.
 //!
 //! A NaN in a vector makes each of its statistics NaN. Zeros of both signs are one
 //! value: an order statistic that is zero is `0.0`.

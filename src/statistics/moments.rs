@@ -169,7 +169,8 @@ impl<S: Simd, const R: usize> Sums<S, R> {
         totals
     }
 
-    /// The last values of a vector, and `nothing` behind them.
+    /// The last values of a vector, and `nothing` behind them. Written one by one, they would
+    /// have to be in the cache before a register could read them.
     #[inline(always)]
     fn filled(self, rest: &[f32], nothing: f64) -> [f64; RUNNING] {
         let mut singles = [0.0; RUNNING];
@@ -178,8 +179,8 @@ impl<S: Simd, const R: usize> Sums<S, R> {
             *register = self.simd.partial_load_f32s(rest);
         }
         let mut values = [nothing; RUNNING];
-        for (at, value) in values.iter_mut().enumerate() {
-            *value = if at < rest.len() { f64::from(singles[at]) } else { nothing };
+        for (at, (value, single)) in values.iter_mut().zip(singles).enumerate() {
+            *value = if at < rest.len() { f64::from(single) } else { nothing };
         }
         values
     }
@@ -202,6 +203,8 @@ impl<S: Simd, const R: usize> Sums<S, R> {
 
 #[cfg(test)]
 mod tests {
+    use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
+
     use super::*;
 
     fn get(vector: &[f32], statistic: Statistic) -> Option<f64> {
@@ -231,6 +234,22 @@ mod tests {
         let skewness = get(&vector, Statistic::Skewness).unwrap();
         assert!((skewness - 6.0 / 3.0_f64.powf(1.5)).abs() < 1e-15);
         assert_eq!(get(&vector, Statistic::Kurtosis), Some(21.0 / 9.0 - 3.0));
+    }
+
+    /// The sums have the same bits whatever the registers.
+    #[test]
+    fn registers_do_not_show() {
+        for length in [1, 3, 8, 15, 16, 17, 40, 1000] {
+            let vector: Vec<f32> = (0..length).map(|at| (at as f32 * 0.7).sin()).collect();
+            for wanted in [Wanted::by(&Statistic::USUAL), Wanted::by(&[Statistic::Variance])] {
+                let passes = || Passes { vector: &vector, wanted };
+                let found = format!("{:?}", Arch::new().dispatch(passes()));
+                assert_eq!(found, format!("{:?}", Scalar.vectorize(passes())));
+                assert_eq!(found, format!("{:?}", Scalar128b.vectorize(passes())));
+                assert_eq!(found, format!("{:?}", Scalar256b.vectorize(passes())));
+                assert_eq!(found, format!("{:?}", Scalar512b.vectorize(passes())));
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Several statistics of many vectors: each vector is summed and sorted once.
 
 use super::moments::{Moments, Wanted};
-use super::network::{LANES, Sorter};
+use super::network::{LANES, LONGEST, Sorter};
 use super::order::{Place, extremes, has_nan};
 use super::select::Selection;
 use super::statistic::Statistic;
@@ -9,6 +9,7 @@ use super::statistic::Statistic;
 /// Values up to which vectors are sorted side by side; order statistics of longer
 /// ones are selected, one vector after the other.
 const SORTED: usize = 8192;
+const _: () = assert!(SORTED <= LONGEST);
 
 /// Vectors side by side for which a sort is faster than selecting from each.
 const COMPANY: usize = 5;

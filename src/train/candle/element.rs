@@ -8,7 +8,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
 use pulp::Simd;
 
-use super::vectors;
+use super::instructions;
 
 /// A floating-point number an operation can be run in.
 pub(super) trait Element: WithDType {
@@ -215,10 +215,10 @@ impl Element for f64 {
     }
 }
 
-/// Runs plain loops in the vector instructions that the processor has. The closure,
+/// Runs plain loops in the vector instructions of the engine. The closure,
 /// and what it calls, must be inlined: what is not is compiled for every processor.
 pub(super) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    vectors().dispatch(work)
+    instructions().dispatch(work)
 }
 
 /// Sets `out` to what `rule` makes of the values at the same place of `x` and `y`.

@@ -64,7 +64,7 @@ impl Engine for CandleEngine {
     /// Named after the vector instructions too: with some, a product and a sum are
     /// rounded once.
     fn name(&self) -> &'static str {
-        match vectors() {
+        match instructions() {
             #[cfg(target_arch = "x86_64")]
             pulp::Arch::V3(_) => "candle_avx2",
             #[cfg(target_arch = "aarch64")]
@@ -84,9 +84,9 @@ impl Engine for CandleEngine {
     }
 }
 
-/// The vector instructions that the engine computes with: of those for x86 never wider ones
-/// than AVX2, for which its tiles are made and by which it is named.
-fn vectors() -> pulp::Arch {
+/// The vector instructions that the engine computes with. On x86-64 they are AVX2 at most: tiles
+/// are made for it, and the engine is named after it.
+fn instructions() -> pulp::Arch {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = pulp::x86::V3::try_new() {
         return pulp::Arch::V3(avx2);

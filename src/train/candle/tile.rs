@@ -2,15 +2,14 @@
 //! convolutions are made of.
 //!
 //! A tile of the result stays in registers while all its terms are added. The
-//! instructions are the widest the processor has of those that `pulp` is compiled
-//! for; each sum is taken in a fixed order, so that one machine always gives the
-//! same bits.
+//! instructions are those of the engine; each sum is taken in a fixed order, so that
+//! one machine always gives the same bits.
 
 use pulp::{Simd, WithSimd};
 
 use super::element::Element;
+use super::instructions;
 use super::matmul::Matrix;
-use super::vectors;
 
 /// Columns of a panel.
 pub(super) const WIDTH: usize = 16;
@@ -31,7 +30,7 @@ pub(super) fn add_panel_product<T: Element>(
     a: Matrix<'_, T>,
     panel: &[[T; WIDTH]],
 ) {
-    vectors().dispatch(PanelProduct { out, stride, columns, a, panel });
+    instructions().dispatch(PanelProduct { out, stride, columns, a, panel });
 }
 
 struct PanelProduct<'a, T> {

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use pulp::{Simd, WithSimd};
 
 use super::element::Element;
+use super::instructions;
 use super::tile::WIDTH;
-use super::vectors;
 use super::workspace::Lanes;
 
 /// A linear map of `N` numbers to `M`, for many at a time.
@@ -98,7 +98,7 @@ pub(super) fn transform<T: Element, X: Map<N, M>, const N: usize, const M: usize
     to_strides: Strides,
 ) {
     let map = PhantomData::<X>;
-    vectors().dispatch(Transform { count, from, from_strides, to, to_strides, map });
+    instructions().dispatch(Transform { count, from, from_strides, to, to_strides, map });
 }
 
 struct Transform<'a, T, X, const N: usize, const M: usize> {
