@@ -1,7 +1,7 @@
 """Reading weights beside everybody else: one core, warm, the same states.
 
     cargo build --release && cargo bench --no-run
-    python3 python/bench_scan.py STORE FOLDER [--peers a,b]
+    python3 python/bench_scan.py STORE FOLDER [--rounds N] [--peers a,b]
 
 Takes the states of `weights_cnn_s` in STORE (1,000 models of 51 states, 503 MB, if it has
 them, else the same models again under other ids), and writes them to FOLDER: as a store of
@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-MODELS, ROUNDS = 1000, 3
+MODELS = 1000
 TENSOR = "conv1.weight"
 ENCODINGS = ("plain", "split")
 
@@ -324,6 +324,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--zoolake", default="target/release/zoolake")
     parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=3, help="more of them where the machine is busy")
     parser.add_argument("--peers", default="", help="only those whose names hold one of these words")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {arguments.core})
@@ -354,7 +355,7 @@ def main():
 
     kinds = {"scan": 51 * MODELS, "tensor": 51 * MODELS, "epoch": MODELS, "state": 1}
     times = {}
-    for _ in range(ROUNDS):
+    for _ in range(arguments.rounds):
         for name, reader in readers:
             for kind, rows in kinds.items():
                 answer = reader.ask(kind)
