@@ -1,53 +1,51 @@
 //! Puts vectors into the lanes of vector registers, one beside the other: transposes.
 
-/// Lanes and rows of the squares that are transposed in registers.
-const SIDE: usize = 8;
-
 /// Row by row the first value of each vector, the second of each, and so on. There are at most
 /// `LANES` vectors, each as long as there are rows; lanes without one get those of the last.
 pub(super) fn side_by_side<const LANES: usize>(vectors: &[&[f32]], rows: &mut [[f32; LANES]]) {
-    let length = rows.len();
-    let vector = |lane: usize| &vectors[lane.min(vectors.len() - 1)][..length];
-    let mut done = 0;
+    let vectors: [&[f32]; LANES] =
+        std::array::from_fn(|lane| &vectors[lane.min(vectors.len() - 1)][..rows.len()]);
     #[cfg(target_arch = "x86_64")]
-    if LANES.is_multiple_of(SIDE)
-        && let Some(simd) = pulp::x86::V3::try_new()
-    {
-        for first in (0..LANES).step_by(SIDE) {
-            let vectors = std::array::from_fn(|lane| vector(first + lane).as_chunks().0);
-            squares(simd, vectors, first, rows);
-        }
-        done = length - length % SIDE;
-    }
+    let done = squares(vectors, rows);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
     for (at, row) in rows.iter_mut().enumerate().skip(done) {
-        for (lane, value) in row.iter_mut().enumerate() {
-            *value = vector(lane)[at];
+        for (value, vector) in row.iter_mut().zip(vectors) {
+            *value = vector[at];
         }
     }
 }
 
-/// Puts vectors into eight lanes, from lane `first` on, as far as there are squares.
+/// Lanes and rows of the squares that are transposed in registers.
 #[cfg(target_arch = "x86_64")]
-fn squares<const LANES: usize>(
-    simd: pulp::x86::V3,
-    vectors: [&[[f32; SIDE]]; SIDE],
-    first: usize,
-    rows: &mut [[f32; LANES]],
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            for (band, rows) in rows.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
-                let mut square = [[0.0; SIDE]; SIDE];
-                for (values, vector) in square.iter_mut().zip(&vectors) {
-                    *values = vector[band];
+const SIDE: usize = 8;
+
+/// Fills the rows that make up squares, where the processor can; how many they are.
+#[cfg(target_arch = "x86_64")]
+fn squares<const LANES: usize>(vectors: [&[f32]; LANES], rows: &mut [[f32; LANES]]) -> usize {
+    let Some(simd) = pulp::x86::V3::try_new().filter(|_| LANES.is_multiple_of(SIDE)) else {
+        return 0;
+    };
+    let (bands, _) = rows.as_chunks_mut::<SIDE>();
+    for first in (0..LANES).step_by(SIDE) {
+        let columns: [&[[f32; SIDE]]; SIDE] =
+            std::array::from_fn(|lane| vectors[first + lane].as_chunks().0);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for (at, rows) in bands.iter_mut().enumerate() {
+                    let mut square = [[0.0; SIDE]; SIDE];
+                    for (values, column) in square.iter_mut().zip(&columns) {
+                        *values = column[at];
+                    }
+                    for (row, values) in rows.iter_mut().zip(transposed(simd, square)) {
+                        row[first..first + SIDE].copy_from_slice(&values);
+                    }
                 }
-                for (row, values) in rows.iter_mut().zip(transposed(simd, square)) {
-                    row[first..first + SIDE].copy_from_slice(&values);
-                }
-            }
-        },
-    );
+            },
+        );
+    }
+    bands.len() * SIDE
 }
 
 /// Pairs of values, then pairs of pairs, then halves change places: 24 shuffles.

@@ -180,7 +180,9 @@ impl<S: Simd, const R: usize> Sums<S, R> {
         }
         let mut values = [nothing; RUNNING];
         for (at, (value, single)) in values.iter_mut().zip(singles).enumerate() {
-            *value = if at < rest.len() { f64::from(single) } else { nothing };
+            if at < rest.len() {
+                *value = f64::from(single);
+            }
         }
         values
     }
